@@ -1,0 +1,93 @@
+//! One tick folded into the state, and the state told as a verdict.
+//!
+//! The verdict is a function of the state alone. So a tick that was folded before changes nothing and is answered by the same verdict,
+//! and a state that was stored and read goes on as if it had not been.
+
+use crate::resolved::{Resolved, ResolvedCheck};
+use crate::signal::add_signal;
+use crate::state::{Moment, RuleState, State};
+use crate::tick::Tick;
+use crate::verdict::Verdict;
+
+pub(crate) mod failures;
+mod report;
+mod rounds;
+
+/// A state with the recorded baseline: the stable arm of these ticks, the hour before the rollout.
+#[must_use]
+pub fn seed(resolved: &Resolved, ticks: &[Tick]) -> State {
+    let mut state = State::default();
+    let judged: Vec<_> = resolved.checks.iter().map(|check| check.kind.signal()).collect();
+    for (name, signal) in ticks.iter().flat_map(|tick| &tick.stable) {
+        if signal.is_sound() && judged.contains(&name) {
+            add_signal(&mut state.baseline, name, signal);
+        }
+    }
+    state
+}
+
+/// Folds the last tick of the slice; those before it are the ledger's tail, as far back as [`Resolved::longest_window`].
+///
+/// A tick whose number is not above the newest one folded, or an empty slice, changes nothing.
+#[must_use]
+pub fn judge(resolved: &Resolved, mut state: State, ticks: &[Tick]) -> (State, Verdict) {
+    if let Some((newest, tail)) = ticks.split_last()
+        && newest.tick > state.last_tick()
+    {
+        fold(resolved, &mut state, (tail, newest));
+    }
+    let verdict = report::verdict(resolved, &state);
+    (state, verdict)
+}
+
+fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
+    let newest = ticks.1;
+    state.rules.resize_with(resolved.rules().count(), RuleState::default);
+    state.counters.resize(resolved.counters.len(), 0);
+    let before = state.last.filter(|last| last.step == newest.step);
+    if before.is_none() {
+        enter_step(resolved, state);
+    }
+    state.failed_ms = if newest.source_failed { state.failed_ms.saturating_add(resolved.tick.ms()) } else { 0 };
+    let now = advance(resolved, before, newest);
+    let is_first_at_end = now.dwell_ended && !before.is_some_and(|before| before.dwell_ended);
+    let since = before.map_or(0, |before| before.elapsed_ms);
+    state.last = Some(now);
+    state.ticks = state.ticks.saturating_add(1);
+    if newest.warmup {
+        return;
+    }
+    let is_due = |check: &ResolvedCheck| {
+        let interval = check.interval.ms().max(1);
+        is_first_at_end || newest.elapsed_ms.div_euclid(interval) > since.div_euclid(interval)
+    };
+    rounds::hold(resolved, state, ticks, is_due);
+}
+
+/// What a new step forgets: rounds, and failures in a row. A latched breach stays.
+fn enter_step(resolved: &Resolved, state: &mut State) {
+    for rule in state.rules.iter_mut().filter(|rule| !rule.is_latched) {
+        rule.round = None;
+    }
+    for (count, counter) in state.counters.iter_mut().zip(&resolved.counters) {
+        *count = failures::enter_step(*count, counter.mode);
+    }
+}
+
+fn advance(resolved: &Resolved, before: Option<Moment>, newest: &Tick) -> Moment {
+    let step = resolved.step(newest.step);
+    let end = step.dwell.ms().saturating_add(newest.held_ms);
+    let (ticks, empty_ticks, dwell_ended) =
+        before.map_or((0, 0, false), |before| (before.ticks, before.empty_ticks, before.dwell_ended));
+    Moment {
+        step: newest.step,
+        tick: newest.tick,
+        elapsed_ms: newest.elapsed_ms,
+        held_ms: newest.held_ms,
+        warmup: newest.warmup,
+        stable_planned: newest.stable_planned,
+        ticks: ticks.saturating_add(1),
+        empty_ticks: empty_ticks.saturating_add(u64::from(newest.is_empty())),
+        dwell_ended: dwell_ended || (step.judged && !newest.warmup && newest.elapsed_ms >= end),
+    }
+}

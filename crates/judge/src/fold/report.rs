@@ -1,0 +1,163 @@
+//! The state told as a verdict.
+
+use crate::check::Action;
+use crate::decision::{Clock, Ruling, Stance, Standing, decide, decide_unjudged};
+use crate::fold::failures;
+use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule};
+use crate::settings::Baseline;
+use crate::state::{Moment, State};
+use crate::verdict::{
+    CheckResult, Comparison, ENGINE, Failures, Guarantee, Outcome, Progress, Reason, Verdict, Warning,
+};
+use crate::window::Measured;
+
+/// A quantile whose error is above this is warned about.
+const COARSE: f64 = 0.10;
+
+/// The verdict of a state.
+pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
+    let checks: Vec<CheckResult> =
+        resolved.rules().enumerate().map(|(at, (index, check, rule))| entry(state, (at, index), check, rule)).collect();
+    let standings: Vec<Standing> =
+        checks.iter().map(|check| Standing { result: check.result, action: check.action }).collect();
+    let last = state.last;
+    let step = resolved.step(last.map_or(0, |last| last.step));
+    let clock = Clock {
+        elapsed_ms: last.map_or(0, |last| last.elapsed_ms),
+        held_ms: last.map_or(0, |last| last.held_ms),
+        dwell_ms: step.dwell.ms(),
+        budget_ms: step.budget.ms(),
+        min_dwell_ms: step.min_dwell.map(crate::span::Span::ms),
+    };
+    let stance = Stance { on_degraded: resolved.on_degraded, on_inconclusive: resolved.on_inconclusive };
+    let ruling = if step.judged { decide(&standings, clock, stance) } else { decide_unjudged(&standings, clock) };
+    Verdict {
+        step: last.map_or(0, |last| last.step),
+        tick: state.last_tick(),
+        result: ruling.result,
+        reason: reason(ruling, &checks),
+        action: ruling.action,
+        checks,
+        window: progress(clock, last, step.warmup.ms()),
+        engine: ENGINE.to_owned(),
+    }
+}
+
+/// A rule's result and reason now.
+pub(super) fn standing(
+    state: &State,
+    at: usize,
+    check: &ResolvedCheck,
+    rule: &ResolvedRule,
+) -> (Outcome, Option<Reason>) {
+    let known = state.rules.get(at);
+    let round = known.and_then(|known| known.round);
+    if known.is_some_and(|known| known.is_latched) {
+        return (Outcome::Breach, round.and_then(|round| round.reason));
+    }
+    let last = state.last;
+    let stable_planned = last.is_none_or(|last| last.stable_planned);
+    if rule.comparator.is_relative() && !stable_planned && check.baseline == Baseline::None {
+        return (Outcome::NotApplicable, Some(Reason::NoStableArm));
+    }
+    let result = match round {
+        Some(round) => (round.result, round.reason),
+        None if last.is_some_and(|last| last.warmup) => (Outcome::Inconclusive, Some(Reason::WarmingUp)),
+        None => (Outcome::NoData, Some(Reason::NoEvidenceYet)),
+    };
+    let result = failures::result(result, failed_rounds(state, rule), rule.failure_limit);
+    let is_blind = state.failed_ms > 0 && state.failed_ms >= check.max_blind.ms();
+    if is_blind && result.0 < Outcome::Error {
+        return (Outcome::Error, Some(Reason::SourceFailed));
+    }
+    result
+}
+
+/// What a rule's breach leads to now: against a recorded baseline it blocks, because the time is another.
+pub(super) fn action(state: &State, at: usize, check: &ResolvedCheck) -> Action {
+    let round = state.rules.get(at).and_then(|known| known.round);
+    let against_baseline = round.is_some_and(|round| round.comparison == Comparison::Baseline);
+    if against_baseline && check.action != Action::Report { Action::Hold } else { check.action }
+}
+
+fn entry(state: &State, (at, index): (usize, usize), check: &ResolvedCheck, rule: &ResolvedRule) -> CheckResult {
+    let (result, reason) = standing(state, at, check, rule);
+    let round = state.rules.get(at).and_then(|known| known.round).filter(|_| result != Outcome::NotApplicable);
+    let candidate = round.and_then(|round| round.candidate);
+    let stable = round.and_then(|round| round.stable);
+    let value = candidate.and_then(|measured| measured.value);
+    let stable_value = stable.and_then(|measured| measured.value);
+    let bad = |measured: Measured| {
+        let other = measured.n.zip(measured.k).map(|(n, k)| n - k);
+        if rule.comparator.fears_decrease() { other } else { measured.k }
+    };
+    CheckResult {
+        check: u32::try_from(index).unwrap_or(u32::MAX),
+        metric: check.metric.clone(),
+        rule: rule.name,
+        method: check.method,
+        action: action(state, at, check),
+        result,
+        reason,
+        breached: round.is_some_and(|round| round.result == Outcome::Breach),
+        comparison: comparison(round.map(|round| round.comparison), rule),
+        guarantee: Guarantee::None,
+        value,
+        stable_value,
+        ratio: value.zip(stable_value).map(|(a, b)| a / b).filter(|ratio| ratio.is_finite()),
+        limit: rule.limit,
+        tolerance: None,
+        comparator: rule.comparator,
+        n_candidate: candidate.and_then(|measured| measured.n),
+        n_stable: stable.and_then(|measured| measured.n),
+        bad_candidate: candidate.and_then(bad),
+        bad_stable: stable.and_then(bad),
+        window: check.window,
+        judged_at: round.map(|round| round.elapsed_ms),
+        quantile_error: candidate.and_then(|measured| measured.error),
+        failures: Failures { count: failed_rounds(state, rule), limit: rule.failure_limit, mode: rule.failure_mode },
+        warnings: warnings(candidate, stable),
+    }
+}
+
+fn comparison(held: Option<Comparison>, rule: &ResolvedRule) -> Comparison {
+    let planned = if rule.comparator.is_relative() { Comparison::Concurrent } else { Comparison::None };
+    held.unwrap_or(planned)
+}
+
+fn failed_rounds(state: &State, rule: &ResolvedRule) -> u32 {
+    usize::try_from(rule.counter).ok().and_then(|at| state.counters.get(at)).copied().unwrap_or(0)
+}
+
+fn warnings(candidate: Option<Measured>, stable: Option<Measured>) -> Vec<Warning> {
+    let sides = || candidate.into_iter().chain(stable);
+    let coarse = sides().any(|side| side.error.is_some_and(|error| error > COARSE));
+    let above = sides().any(|side| side.is_above);
+    let found = [(coarse, Warning::CoarseBuckets), (above, Warning::AboveLastEdge)];
+    found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning).collect()
+}
+
+/// The table's own reason, else that of the first check with the step's result.
+fn reason(ruling: Ruling, checks: &[CheckResult]) -> Option<Reason> {
+    if ruling.reason.is_some() || ruling.result == Outcome::Pass {
+        return ruling.reason;
+    }
+    if checks.is_empty() {
+        return Some(Reason::NoChecks);
+    }
+    let decides = |check: &&CheckResult| check.result == ruling.result && check.action != Action::Report;
+    checks.iter().find(decides).and_then(|check| check.reason)
+}
+
+fn progress(clock: Clock, last: Option<Moment>, warmup_until: i64) -> Progress {
+    let dwell_until = clock.dwell_ms.saturating_add(clock.held_ms);
+    Progress {
+        elapsed: clock.elapsed_ms,
+        held: clock.held_ms,
+        warmup_until,
+        dwell_until,
+        budget_until: dwell_until.saturating_add(clock.budget_ms),
+        ticks: last.map_or(0, |last| last.ticks),
+        empty_ticks: last.map_or(0, |last| last.empty_ticks),
+    }
+}

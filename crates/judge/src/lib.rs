@@ -1,0 +1,48 @@
+//! How evidence becomes a verdict: pure functions, no async, no I/O, no clock, no randomness.
+//!
+//! A policy's checks are read ([`check`]) and resolved ([`resolve()`]); readings of sources become ticks ([`collect`], by the rules of
+//! [`series`]); [`judge()`] folds one tick into the [`State`] and answers with a [`Verdict`], by the table in [`decision`]; [`render()`]
+//! turns a verdict into sentences. Same ticks, same verdicts, bit for bit.
+//!
+//! The threshold method alone is built so far; a policy that asks for the sequential one is refused when it is resolved.
+
+pub mod check;
+pub mod collect;
+pub mod decision;
+pub mod edges;
+mod fold;
+pub mod metric;
+pub mod quantile;
+pub mod render;
+pub mod resolve;
+pub mod resolved;
+mod scalar;
+pub mod series;
+pub mod settings;
+pub mod signal;
+pub mod span;
+pub mod state;
+mod threshold;
+pub mod tick;
+pub mod verdict;
+mod window;
+
+pub use check::{Action, Check, Comparator, FailureMode, Floor, Limit, Method, Phi, RuleName, RuleSet, Rules, Window};
+pub use collect::{Collected, Collector, Notes, Reading};
+pub use fold::{judge, seed};
+pub use metric::{Metric, SignalName};
+pub use quantile::{Quantile, quantile};
+pub use render::render;
+pub use resolve::{Problem, resolve};
+pub use resolved::{Counter, Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
+pub use settings::{Baseline, OnDegraded, OnInconclusive, Settings, StepShape};
+pub use signal::{Counts, Signal, Signals};
+pub use span::Span;
+pub use state::State;
+pub use tick::{Arm, Tick};
+pub use verdict::{
+    CheckResult, Comparison, Decision, Failures, Guarantee, Outcome, Progress, Reason, Verdict, Warning,
+};
+
+#[cfg(test)]
+mod tests;

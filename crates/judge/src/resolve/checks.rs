@@ -1,0 +1,144 @@
+//! The checks: defaults, fields of the sequential method, and duplicates.
+
+use super::{Findings, counters, rules};
+use crate::check::{Check, Limit, Method, Phi, Window};
+use crate::metric::Metric;
+use crate::resolved::{Counter, ResolvedCheck};
+use crate::settings::Baseline;
+use crate::span::Span;
+
+/// Most rules in a policy: the state is stored at each tick and must stay small.
+const RULES_MAX: usize = 64;
+
+/// Longest name of a failure group, in bytes.
+const GROUP_BYTES_MAX: usize = 63;
+
+const MIN_SAMPLES: u64 = 50;
+const INTERVAL: Span = Span::from_secs(60);
+const WINDOW: Span = Span::from_secs(300);
+const MAX_BLIND: Span = Span::from_secs(120);
+
+pub(super) fn resolve(
+    checks: &[Check],
+    baseline: Baseline,
+    findings: &mut Findings,
+) -> (Vec<ResolvedCheck>, Vec<Counter>) {
+    let mut resolved: Vec<ResolvedCheck> = Vec::new();
+    for (at, check) in checks.iter().enumerate() {
+        let path = format!("checks[{at}]");
+        let Some(next) = one(&path, check, baseline, findings) else { continue };
+        if let Some(twin) = resolved.iter().position(|known| is_same(known, &next)) {
+            findings.refuse(path, format!("the same metric and rules as an earlier check ({twin}): remove one"));
+        }
+        resolved.push(next);
+    }
+    if resolved.iter().map(|check| check.rules.len()).sum::<usize>() > RULES_MAX {
+        findings.refuse("checks", format!("more than {RULES_MAX} rules: split the policy"));
+    }
+    let counters = counters::assign(checks, &mut resolved, findings);
+    (resolved, counters)
+}
+
+fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -> Option<ResolvedCheck> {
+    method(path, check, findings);
+    modifiers(path, check, findings);
+    let kind =
+        Metric::parse(&check.metric).map_err(|sentence| findings.refuse(format!("{path}.metric"), sentence)).ok();
+    let rules = rules::resolve(path, check, kind.as_ref(), findings);
+    for (name, span) in [("interval", check.interval), ("max_blind", check.max_blind), ("window", last(check.window))] {
+        if span.is_some_and(|span| span.0 == 0) {
+            findings.refuse(format!("{path}.{name}"), "0 is no time: write 60s");
+        }
+    }
+    let kind = kind?;
+    let asked = check.min_samples.unwrap_or(MIN_SAMPLES);
+    let min_samples = asked.max(rules::fewest_samples(&kind));
+    if min_samples > asked {
+        let sentence = format!("min_samples: {min_samples} ({asked} are too few to tell this quantile)");
+        findings.note(path, &sentence);
+    }
+    Some(ResolvedCheck {
+        metric: check.metric.clone(),
+        kind,
+        rules,
+        method: Method::Threshold,
+        action: check.action,
+        min_samples,
+        interval: check.interval.unwrap_or(INTERVAL),
+        window: check.window.unwrap_or(Window::Last(WINDOW)),
+        max_blind: check.max_blind.unwrap_or(MAX_BLIND),
+        baseline: check.baseline.unwrap_or(baseline),
+    })
+}
+
+fn method(path: &str, check: &Check, findings: &mut Findings) {
+    match check.method {
+        Some(Method::Threshold) => {}
+        Some(Method::Sequential) => {
+            findings.refuse(format!("{path}.method"), "`sequential` is not available yet: write `threshold`");
+        }
+        None => findings.note(path, "method: threshold (no method named; the sequential method is not built yet)"),
+    }
+}
+
+/// Fields that only the sequential method or a mean's bounds use: checked, and noted as without effect.
+fn modifiers(path: &str, check: &Check, findings: &mut Findings) {
+    if let Some(sensitivity) = check.sensitivity
+        && !(0.0..=1.0).contains(&sensitivity)
+    {
+        findings.refuse(format!("{path}.sensitivity"), format!("{sensitivity} is outside 0 to 1: write 0.15"));
+    }
+    if let Some(Phi::Fixed(phi)) = check.phi
+        && !(phi >= 1.0 && phi.is_finite())
+    {
+        findings.refuse(format!("{path}.phi"), format!("{phi} is below 1 or no number: write `auto` or 1"));
+    }
+    for (name, bound) in [("lo", &check.lo), ("hi", &check.hi)] {
+        if bound.as_ref().is_some_and(|bound| !bound.value.is_finite()) {
+            findings.refuse(format!("{path}.{name}"), "a bound must be a finite number");
+        }
+    }
+    if let (Some(Limit { value: lo, .. }), Some(Limit { value: hi, .. })) = (&check.lo, &check.hi)
+        && lo >= hi
+    {
+        findings.refuse(format!("{path}.hi"), format!("{hi} is not above lo, {lo}"));
+    }
+    if check.failure_limit == Some(0) {
+        findings.refuse(format!("{path}.failure_limit"), "0 rounds cannot fail: write 1");
+    }
+    if check.failure_group.as_ref().is_some_and(|group| group.is_empty() || group.len() > GROUP_BYTES_MAX) {
+        findings.refuse(format!("{path}.failure_group"), format!("write a name of 1 to {GROUP_BYTES_MAX} letters"));
+    }
+    let sets = check.rules.sets();
+    let idle = [
+        ("sensitivity", check.sensitivity.is_some()),
+        ("phi", check.phi.is_some()),
+        ("lo and hi", check.lo.is_some() || check.hi.is_some()),
+        ("weight", sets.iter().any(|set| set.weight.is_some())),
+        ("attribution", sets.iter().any(|set| set.attribution.is_some())),
+        ("twin", sets.iter().any(|set| set.twin.is_some())),
+    ];
+    for (name, _) in idle.iter().filter(|(_, given)| *given) {
+        findings.note(path, &format!("{name}: without effect, for the sequential method only"));
+    }
+}
+
+fn last(window: Option<Window>) -> Option<Span> {
+    match window? {
+        Window::Last(span) => Some(span),
+        Window::Step => None,
+    }
+}
+
+fn is_same(a: &ResolvedCheck, b: &ResolvedCheck) -> bool {
+    let essence = |check: &ResolvedCheck| {
+        let mut rules: Vec<_> = check
+            .rules
+            .iter()
+            .map(|rule| (rule.comparator, rule.limit.to_bits(), rule.floor.map(f64::to_bits)))
+            .collect();
+        rules.sort_unstable();
+        rules
+    };
+    a.metric == b.metric && essence(a) == essence(b)
+}

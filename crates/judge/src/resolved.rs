@@ -1,0 +1,146 @@
+//! A policy with every number filled in, as it is frozen when a rollout starts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
+use crate::metric::{Metric, SignalName};
+use crate::settings::{Baseline, OnDegraded, OnInconclusive};
+use crate::span::Span;
+
+/// What the judge goes by. Made by [`crate::resolve()`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The checks, in the policy's order.
+    pub checks: Vec<ResolvedCheck>,
+    /// The counters of failed rounds; rules name them by index.
+    pub counters: Vec<Counter>,
+    /// The steps, in the plan's order.
+    pub steps: Vec<ResolvedStep>,
+    /// Length of a tick.
+    pub tick: Span,
+    /// Probability of a false breach; of no use to the threshold method.
+    pub alpha: f64,
+    /// Probability of a false proof of health; of no use to the threshold method.
+    pub beta: f64,
+    /// What happens to a step that could not be decided in its budget.
+    pub on_inconclusive: OnInconclusive,
+    /// What a degraded check leads to.
+    pub on_degraded: OnDegraded,
+    /// What relative rules compare with while stable has no traffic, as far as the plan says.
+    pub baseline: Baseline,
+    /// Rollouts of the same version that may be tried in a day.
+    pub retries_per_day: u32,
+    /// What was filled in or has no effect, as sentences for people.
+    pub notes: Vec<String>,
+}
+
+/// One check with every number filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedCheck {
+    /// The metric's name.
+    pub metric: String,
+    /// What the name means.
+    pub kind: Metric,
+    /// Its rules.
+    pub rules: Vec<ResolvedRule>,
+    /// How they are judged.
+    pub method: Method,
+    /// What a breach leads to.
+    pub action: Action,
+    /// Fewest samples in an arm.
+    pub min_samples: u64,
+    /// Time between two rounds.
+    pub interval: Span,
+    /// How far back a round looks.
+    pub window: Window,
+    /// How long the source may fail before that is an error.
+    pub max_blind: Span,
+    /// What relative rules compare with while stable has no traffic.
+    pub baseline: Baseline,
+}
+
+/// One limit with every number filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedRule {
+    /// The name under which the policy wrote it.
+    pub name: RuleName,
+    /// How the value is compared.
+    pub comparator: Comparator,
+    /// The limit; a factor or a share for relative rules, as the policy wrote it.
+    pub limit: f64,
+    /// The limit's text in the policy.
+    pub limit_text: String,
+    /// Value up to which a relative increase passes.
+    pub floor: Option<f64>,
+    /// Failed rounds that make a breach.
+    pub failure_limit: u32,
+    /// Which failed rounds are added up.
+    pub failure_mode: FailureMode,
+    /// The group whose counter it shares.
+    pub failure_group: Option<String>,
+    /// Its counter, an index into [`Resolved::counters`].
+    pub counter: u32,
+}
+
+/// A counter of failed rounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Failed rounds that make a breach.
+    pub limit: u32,
+    /// Which failed rounds are added up.
+    pub mode: FailureMode,
+}
+
+/// One step with every number filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ResolvedStep {
+    /// How long the step runs.
+    pub dwell: Span,
+    /// Time at its start that is not judged.
+    pub warmup: Span,
+    /// How long it may go on after its dwell without a pass.
+    pub budget: Span,
+    /// Earliest promotion if it passes; absent means at the dwell's end.
+    pub min_dwell: Option<Span>,
+    /// Whether its end waits for a verdict; if not, it runs its dwell, and only a breach matters.
+    pub judged: bool,
+}
+
+impl Resolved {
+    /// The largest absolute limit on whole-answer latency, in milliseconds: how long a request may hang before it counts as failed.
+    #[must_use]
+    pub fn largest_latency_limit_ms(&self) -> Option<u64> {
+        let latency = SignalName::latency();
+        self.checks
+            .iter()
+            .filter(|check| matches!(&check.kind, Metric::Quantile { signal, .. } if *signal == latency))
+            .flat_map(|check| &check.rules)
+            .filter(|rule| matches!(rule.comparator, Comparator::Gt | Comparator::Gte))
+            .map(|rule| rule.limit.ceil())
+            .filter(|limit| limit.is_finite() && *limit > 0.0)
+            .max_by(f64::total_cmp)
+            .map(whole)
+    }
+
+    /// How far back any round looks: the tail of the ledger that [`crate::judge()`] needs. Absent without checks.
+    #[must_use]
+    pub fn longest_window(&self) -> Option<Window> {
+        self.checks.iter().map(|check| check.window).max()
+    }
+
+    /// The step of that index; one that is not in the plan (baking) has no dwell and waits for no verdict.
+    #[must_use]
+    pub fn step(&self, index: u32) -> ResolvedStep {
+        usize::try_from(index).ok().and_then(|index| self.steps.get(index)).copied().unwrap_or_default()
+    }
+
+    /// All rules, each with its check and the check's index.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = (usize, &ResolvedCheck, &ResolvedRule)> {
+        self.checks.iter().enumerate().flat_map(|(at, check)| check.rules.iter().map(move |rule| (at, check, rule)))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; a cast saturates above u64")]
+fn whole(positive: f64) -> u64 {
+    positive as u64
+}

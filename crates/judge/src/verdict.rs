@@ -1,0 +1,242 @@
+//! A verdict: what the evidence says after one tick, in codes and numbers. Texts are made by [`crate::render()`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
+
+/// The engine's name and version, part of each verdict.
+pub const ENGINE: &str = "judge/1";
+
+/// What a rule, a check or a step comes to. Ordered, the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The rule does not apply in this step; never the result of a step.
+    NotApplicable,
+    /// Healthy.
+    Pass,
+    /// Worse than stable, within the limit.
+    Degraded,
+    /// There is evidence, and it does not decide.
+    Inconclusive,
+    /// There is no evidence.
+    NoData,
+    /// The source or the question is broken.
+    Error,
+    /// The limit is broken.
+    Breach,
+}
+
+/// Why a result is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A check is in breach (of a whole verdict).
+    Breach,
+    /// A check is degraded and the policy does not accept that (of a whole verdict).
+    Degraded,
+    /// The budget is spent without a decision (of a whole verdict).
+    Inconclusive,
+    /// The plan has no checks.
+    NoChecks,
+    /// The warm-up is not over.
+    WarmingUp,
+    /// No round was held in this step.
+    NoEvidenceYet,
+    /// The candidate has no events in the window.
+    NoCandidateData,
+    /// The stable arm has no events in the window.
+    NoStableData,
+    /// The step leaves no traffic to the stable arm.
+    NoStableArm,
+    /// The rule falls back on a baseline, and none was recorded.
+    NoBaseline,
+    /// A value is NaN or infinite.
+    NotANumber,
+    /// A share lies outside 0 to 1: the values observed were not 0 or 1.
+    NotAProportion,
+    /// Fewer samples than asked for.
+    TooFewSamples,
+    /// Stable's value is 0, so there is no ratio.
+    StableIsZero,
+    /// Stable's value is negative, so there is no ratio.
+    StableIsNegative,
+    /// The value is at or below the floor.
+    BelowFloor,
+    /// The last round failed; not enough did.
+    Failing,
+    /// The source could not be read for too long.
+    SourceFailed,
+}
+
+/// What a verdict asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// The step's time is not over.
+    Wait,
+    /// Promotion is blocked.
+    Hold,
+    /// The dwell is over without a decision; the budget is not.
+    Extend,
+    /// The step is done.
+    Advance,
+    /// The candidate goes back.
+    Rollback,
+    /// A person decides.
+    Gate,
+}
+
+/// What a value was compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// The stable arm at the same time.
+    Concurrent,
+    /// The stable arm's hour before the rollout.
+    Baseline,
+    /// A fixed limit.
+    #[default]
+    None,
+}
+
+/// What bounds the probability of a false breach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// The policy's alpha, for the whole rollout.
+    Alpha,
+    /// Nothing.
+    #[default]
+    None,
+}
+
+/// What a reader of the numbers should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The quantile's cell is wider than a tenth of its value.
+    CoarseBuckets,
+    /// The quantile lies above the last edge; the value is that edge and its error is not known.
+    AboveLastEdge,
+}
+
+/// What the evidence says after one tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Index of the step.
+    pub step: u32,
+    /// Number of the tick; 0 before the first.
+    pub tick: u64,
+    /// The worst result of the checks that count.
+    pub result: Outcome,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// What it asks for.
+    pub action: Decision,
+    /// One entry for each rule, in the policy's order.
+    pub checks: Vec<CheckResult>,
+    /// Where the step stands.
+    pub window: Progress,
+    /// The engine that judged, [`ENGINE`].
+    pub engine: String,
+}
+
+/// What the evidence says about one rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Index of the check in the policy, from 0.
+    pub check: u32,
+    /// The metric's name.
+    pub metric: String,
+    /// The rule's name in the policy.
+    pub rule: RuleName,
+    /// How it was judged.
+    pub method: Method,
+    /// What a breach leads to, here and now.
+    pub action: Action,
+    /// The result.
+    pub result: Outcome,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Whether the last round broke the limit.
+    pub breached: bool,
+    /// What the value was compared with.
+    pub comparison: Comparison,
+    /// What bounds the probability of a false breach.
+    pub guarantee: Guarantee,
+    /// The candidate's value in the last round.
+    pub value: Option<f64>,
+    /// The value that it was compared with.
+    pub stable_value: Option<f64>,
+    /// The candidate's value over that.
+    pub ratio: Option<f64>,
+    /// The limit, as the policy wrote it.
+    pub limit: f64,
+    /// Sequential: the ratio up to which it is healthy.
+    pub tolerance: Option<f64>,
+    /// How the value is compared.
+    pub comparator: Comparator,
+    /// Samples of the candidate.
+    pub n_candidate: Option<f64>,
+    /// Samples of what it was compared with.
+    pub n_stable: Option<f64>,
+    /// Bad events of the candidate.
+    pub bad_candidate: Option<f64>,
+    /// Bad events of what it was compared with.
+    pub bad_stable: Option<f64>,
+    /// How far back the round looked.
+    pub window: Window,
+    /// When the round was held, in milliseconds from the step's `applied_at`.
+    pub judged_at: Option<i64>,
+    /// Relative error bound of a quantile; absent above the last edge.
+    pub quantile_error: Option<f64>,
+    /// Failed rounds.
+    pub failures: Failures,
+    /// What a reader should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// The counter of failed rounds of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// Rounds that failed.
+    pub count: u32,
+    /// Rounds that make a breach.
+    pub limit: u32,
+    /// Which rounds are added up.
+    pub mode: FailureMode,
+}
+
+/// Where a step stands; all times in milliseconds from its `applied_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// The end of the newest tick.
+    pub elapsed: i64,
+    /// Time paused.
+    pub held: i64,
+    /// The end of the warm-up.
+    pub warmup_until: i64,
+    /// The end of the dwell, pauses included.
+    pub dwell_until: i64,
+    /// The end of the budget, pauses included.
+    pub budget_until: i64,
+    /// Ticks of this step.
+    pub ticks: u64,
+    /// Those in which nothing arrived.
+    pub empty_ticks: u64,
+}
+
+impl Verdict {
+    /// Whether the candidate may stay: pass, or degraded.
+    #[must_use]
+    pub const fn is_healthy(&self) -> bool {
+        matches!(self.result, Outcome::Pass | Outcome::Degraded)
+    }
+
+    /// Whether this verdict is news after the other: its result, reason or action is another.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> bool {
+        (self.result, self.reason, self.action) != (other.result, other.reason, other.action)
+    }
+}
