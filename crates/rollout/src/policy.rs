@@ -1,0 +1,167 @@
+//! Policies: what people write about how a version is to take over, and the [`Plan`] that it compiles to.
+//!
+//! A text is read once, at the border, and everything that is wrong with it is found in that one reading: unknown fields, bad values
+//! and plans that can't work, each with its line and column. What comes out compiles. JSON is YAML, so bodies of requests and files
+//! are read alike. Which fields exist is written in `CONTRACTS`, section 6; those of a check are the judge's own.
+
+use judge::Span;
+use judge::settings::Settings;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::name::PolicyName;
+use crate::plan::{OnLeaseExpired, Plan, Smoke, Strategy, WhenLive};
+
+mod check;
+mod compile;
+mod error;
+mod fields;
+mod laws;
+mod node;
+mod preset;
+mod read;
+mod step;
+mod structure;
+mod table;
+
+pub use error::{PolicyError, Problem};
+pub use step::PolicyStep;
+pub use table::{Origin, Row};
+
+use check::PolicyCheck;
+use error::Findings;
+use node::Node;
+
+/// A policy as it was written: what it leaves open stays open until [`Policy::plan`] fills it in.
+///
+/// Made by [`Policy::from_yaml`] or by reading what was stored; either way it has been checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Policy {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<PolicyName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strategy: Option<Strategy>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<PolicyStep>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checks: Vec<PolicyCheck>,
+    #[serde(flatten, serialize_with = "what_is_given")]
+    settings: Settings,
+    #[serde(flatten)]
+    terms: Terms,
+}
+
+/// The fields of the rollout as a whole.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+struct Terms {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bake: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<Lease>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_lease_expired: Option<OnLeaseExpired>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prepare_limit: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause_limit: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_live: Option<WhenLive>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_drift: Option<OnDrift>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_cohort: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smoke: Option<Smoke>,
+}
+
+/// How long targets go on without a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lease {
+    Off,
+    For(Span),
+}
+
+/// What happens when a target serves something else than it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnDrift {
+    Restore,
+}
+
+impl Policy {
+    /// Reads and checks a policy, YAML or JSON.
+    ///
+    /// # Errors
+    /// All its problems at once, in the order of its lines. A text that is no YAML at all has one.
+    pub fn from_yaml(text: &str) -> Result<Self, PolicyError> {
+        Self::of(&Node::parse(text).map_err(PolicyError::of)?)
+    }
+
+    /// The plan: every number filled in, the defaults named in its notes.
+    ///
+    /// # Errors
+    /// What keeps it from working; never for a policy as it was read.
+    pub fn plan(&self) -> Result<Plan, PolicyError> {
+        compile::compile(self).map_err(|problems| PolicyError { problems })
+    }
+
+    /// The name it gives itself.
+    #[must_use]
+    pub const fn name(&self) -> Option<&PolicyName> {
+        self.name.as_ref()
+    }
+
+    /// The same policy under a name, such as that of the path it was sent to.
+    #[must_use]
+    pub fn with_name(self, name: PolicyName) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    /// The steps as written.
+    #[must_use]
+    pub fn steps(&self) -> &[PolicyStep] {
+        &self.steps
+    }
+
+    /// How it is carried out.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.strategy.unwrap_or_default()
+    }
+
+    fn of(root: &Node) -> Result<Self, PolicyError> {
+        let mut findings = Findings::default();
+        let policy = read::policy(root, &mut findings);
+        if let Err(problems) = compile::compile(&policy) {
+            findings.add_unless_settled(root, problems);
+        }
+        findings.into_error().map_or(Ok(policy), Err)
+    }
+}
+
+impl<'de> Deserialize<'de> for Policy {
+    /// As it was stored. It is checked again, because whoever wrote it may have been an older program.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::of(&serde_json::Value::deserialize(from)?.into()).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Lease {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => out.serialize_str("off"),
+            Self::For(span) => span.serialize(out),
+        }
+    }
+}
+
+/// The judge's settings without those that the policy leaves open.
+fn what_is_given<S: Serializer>(settings: &Settings, out: S) -> Result<S::Ok, S::Error> {
+    let mut given = serde_json::to_value(settings).map_err(serde::ser::Error::custom)?;
+    if let Some(fields) = given.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    given.serialize(out)
+}
+
+#[cfg(test)]
+mod tests;
