@@ -1,0 +1,422 @@
+//! Bodies of the HTTP API. A request with a field that nobody knows is refused: a typing error must not be a default.
+
+use std::collections::BTreeMap;
+
+use judge::Verdict;
+use rollout::{At, Health, Match, Model, Plan, Rollout, RolloutId, Stage, Tenant, Version, WhenLive};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::instant::{rfc3339, rfc3339_option};
+
+/// `POST /v1/models`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewModel {
+    /// Its name.
+    pub name: Model,
+    /// Such as `RERANKER`.
+    #[serde(rename = "type")]
+    pub model_type: String,
+    /// `model` (default), `agent` or `prompt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Whose it is; `default` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Tenant>,
+    /// Which requests belong to it; by path `/{name}` when absent.
+    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none", deserialize_with = "strict_match")]
+    pub matches: Option<Match>,
+    /// A policy's name, or a whole policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Value>,
+    /// `{path}` or `off`; `/health` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// A match as people write it: a typing error must not be a default.
+fn strict_match<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Match>, D::Error> {
+    use serde::de::Error as _;
+    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    let unknown =
+        value.as_object().and_then(|fields| fields.keys().find(|field| !Match::FIELDS.contains(&field.as_str())));
+    if let Some(field) = unknown {
+        return Err(D::Error::custom(format!(
+            "unknown field `{}` in `match`, expected one of {}",
+            field.escape_default(),
+            Match::FIELDS.join(", ")
+        )));
+    }
+    Match::deserialize(value).map(Some).map_err(D::Error::custom)
+}
+
+/// A model as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Its name.
+    pub name: Model,
+    /// Such as `RERANKER`.
+    #[serde(rename = "type")]
+    pub model_type: String,
+    /// `model`, `agent` or `prompt`.
+    pub kind: String,
+    /// Which requests belong to it.
+    #[serde(rename = "match")]
+    pub matches: Match,
+    /// A policy's name, or a whole policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Value>,
+    /// How its servers are asked whether they are ready.
+    pub health: Health,
+    /// The version that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<Version>,
+    /// The live rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutId>,
+    /// When it was registered.
+    #[serde(with = "rfc3339")]
+    pub created_at: At,
+}
+
+/// `POST /v1/registry/{model}/versions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewVersion {
+    /// The version.
+    pub version: Version,
+    /// Base URL of its servers, `http://host:port` and perhaps a path.
+    pub upstream: String,
+    /// Headers that choose it inside its server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Where its artifact lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_uri: Option<String>,
+    /// Whatever its owner wants to keep with it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub metadata: Value,
+}
+
+/// A version as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// The model.
+    pub model: Model,
+    /// The version.
+    pub version: Version,
+    /// `published`, `canary`, `active`, `retired`, `turned_back` or `revoked`.
+    pub status: String,
+    /// Its share in percent.
+    pub traffic_pct: f64,
+    /// Base URL of its servers.
+    pub upstream: String,
+    /// Headers that choose it inside its server.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Where its artifact lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_uri: Option<String>,
+    /// Whatever its owner wants to keep with it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub metadata: Value,
+    /// When it was registered.
+    #[serde(with = "rfc3339")]
+    pub created_at: At,
+    /// When its status last changed.
+    #[serde(with = "rfc3339")]
+    pub updated_at: At,
+}
+
+/// A policy as it is listed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Its name.
+    pub name: String,
+    /// Counts from 1; 0 for a shipped preset.
+    pub revision: i64,
+    /// `preset` or `saved`.
+    pub origin: String,
+    /// The policy; left out in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Value>,
+}
+
+/// `POST /v1/registry/{model}/{version}/promote`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPromotion {
+    /// `canary` is the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_stage: Option<String>,
+    /// A policy's name, or a whole policy; the model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Value>,
+    /// `reject` (default) or `queue`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_live: Option<WhenLive>,
+    /// Who asks, as a claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// In their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to a promote: 202.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promoted {
+    /// The rollout, made from the promote message: its row may follow a moment later.
+    pub rollout_id: RolloutId,
+}
+
+/// `POST /v1/rollouts/{id}/{verb}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Who says it, as a claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to a verb: 200 when it is done, 202 when it is on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commanded {
+    /// Rollback and cancel: whether the split was read back from every router.
+    pub applied: bool,
+    /// The rollout after it.
+    pub rollout: RolloutView,
+}
+
+/// The shares of the candidate, in basis points.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SplitView {
+    /// What the rollout wishes.
+    pub desired: u32,
+    /// What the routers confirmed.
+    pub applied: u32,
+    /// What the routers counted in this rollout; absent without requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<u32>,
+}
+
+/// What a version has served while the rollout was live, as the routers counted it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Exposure {
+    /// The version.
+    pub version: String,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Of them, those that failed.
+    pub errors: u64,
+}
+
+/// A rollout as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutView {
+    /// Its id.
+    pub id: RolloutId,
+    /// Whose model.
+    pub tenant: Tenant,
+    /// The model.
+    pub model: Model,
+    /// The version that is rolled out.
+    pub candidate: Version,
+    /// The version before it.
+    pub previous: Option<Version>,
+    /// The bare name.
+    pub stage: Stage,
+    /// Index of the step.
+    pub step: u32,
+    /// Paused: the stage that `resume` enters. Retreating: the final stage that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Stage>,
+    /// Why it is where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Counts transitions: for `If-Match`.
+    pub version: i64,
+    /// Every number that applies.
+    pub plan: Plan,
+    /// The candidate's share.
+    pub split: SplitView,
+    /// When it is looked at again.
+    #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<At>,
+    /// When its split was read back.
+    #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<At>,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// The latest verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// What is breached, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issues: Vec<String>,
+    /// What the stable arm did in the hour before; absent where there was no traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Value>,
+    /// What each version has served.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposure: Vec<Exposure>,
+    /// When it was asked for.
+    #[serde(with = "rfc3339")]
+    pub created_at: At,
+    /// When it last moved.
+    #[serde(with = "rfc3339")]
+    pub updated_at: At,
+}
+
+impl RolloutView {
+    /// What the row alone says.
+    #[must_use]
+    pub fn of(row: &Rollout) -> Self {
+        Self {
+            id: row.id.clone(),
+            tenant: row.tenant.clone(),
+            model: row.model.clone(),
+            candidate: row.candidate.clone(),
+            previous: row.previous.clone(),
+            stage: row.stage,
+            step: row.step,
+            resume: row.resume,
+            reason: row.reason.clone(),
+            version: row.version,
+            plan: row.plan.clone(),
+            split: SplitView { desired: row.desired().basis_points(), ..SplitView::default() },
+            wake_at: row.wake_at,
+            applied_at: row.applied_at,
+            requested_by: row.requested_by.clone(),
+            verdict: None,
+            issues: Vec::new(),
+            baseline: None,
+            exposure: Vec::new(),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// One entry of a rollout's history: a move, or a refusal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: At,
+    /// `transition` or `refusal`.
+    pub entry: String,
+    /// The row's version after it, or when it was refused.
+    pub version: i64,
+    /// The stage before; `none` at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The stage after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The step after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// What happened.
+    pub fact: String,
+    /// Who says so.
+    pub actor: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// On what evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Value>,
+}
+
+/// `POST /v1/observations`: a list of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observation {
+    /// The model.
+    pub model: Model,
+    /// The version that answered.
+    pub version: Version,
+    /// Of the request that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Such as `task_success`.
+    pub metric: String,
+    /// 0 or 1 for a rate.
+    pub value: f64,
+    /// When it happened; outcomes count when they arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// A message that could not be handled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedView {
+    /// Its id in this list.
+    pub id: String,
+    /// Who parked it.
+    pub service: String,
+    /// Who sent it.
+    pub source: String,
+    /// Its id.
+    pub message_id: String,
+    /// Where it came from.
+    pub subject: String,
+    /// A word of a closed set.
+    pub reason: String,
+    /// What exactly is wrong.
+    pub error: String,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub parked_at: At,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// An error (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:tidegate:problem:<word>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was asked, what stopped it, what to try.
+    pub detail: String,
+    /// The field that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The rollout that is in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_id: Option<RolloutId>,
+}
+
+/// Reads a request's body.
+///
+/// # Errors
+/// What is wrong with it, in a sentence that names the field; and the field, where it is one.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, (String, Option<String>)> {
+    let value = crate::envelope::json(body).map_err(|malformed| (malformed.to_string(), None))?;
+    serde_json::from_value(value).map_err(|cause| {
+        let text = cause.to_string();
+        let field = text.split('`').nth(1).filter(|_| text.contains("field")).map(str::to_owned);
+        (text, field)
+    })
+}

@@ -1,0 +1,22 @@
+//! All that crosses a process boundary: the CloudEvents envelope, the messages, the subjects, the HTTP bodies.
+//!
+//! A message only gains fields; a new meaning is a new message. Readers skip fields that they do not know and park types that
+//! they do not know. `samples/v1` has one frozen message of each kind, which must decode for ever.
+
+pub mod envelope;
+pub mod http;
+pub mod instant;
+mod message;
+mod messages;
+#[cfg(test)]
+mod samples;
+pub mod subject;
+
+pub use envelope::{Event, Malformed};
+pub use message::{Message, Stamp, Unreadable};
+pub use messages::{
+    AnalysisRun, ModelRegister, Outcome, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted,
+    RolloutCommand, RolloutMoved, RolloutWaiting, Sampled, SplitAnswer, SplitApply, VerdictReached, VersionNews,
+    VersionPromote, VersionRegister, WorkloadAnswer, WorkloadStart,
+};
+pub use subject::{Lane, Subject};
