@@ -1,0 +1,89 @@
+//! The only SQL: one enum over the engines. SQLite is the first arm; the second one has twin files beside `sqlite/`.
+//!
+//! Reads are functions of [`Rows`], on a reader or inside a transaction. Writes are values ([`Change`]) that a transaction
+//! applies; each is conditional on what it was computed from and reports whether it won. Transactions hold no network call.
+
+mod change;
+mod error;
+mod read;
+mod rows;
+mod sqlite;
+mod write;
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use change::{Change, Written};
+pub use error::{Class, Error};
+pub use read::{Reader, Rows};
+pub use rows::{
+    BaselineRow, BusValue, Due, IdempotencyRow, JudgeRow, Live, Mark, ModelRow, ObservationRow, Outgoing, Parked,
+    PolicyRow, PromotionRow, RefusalRow, Said, Settled, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+};
+pub use write::{SWEEP, Tx};
+
+/// A database: one arm an engine.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// One file, for the embedded form.
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Store {
+    /// Opens the SQLite database in `folder`, creating it where it is missing.
+    ///
+    /// # Errors
+    /// When the folder can't be written, is used by another process, or holds something that is no sound database of ours.
+    pub async fn open(folder: &Path) -> Result<Self, Error> {
+        Ok(Self::Sqlite(sqlite::Sqlite::open(folder).await?))
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// When the database does not answer within 5 s.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        match self {
+            Self::Sqlite(sqlite) => {
+                Ok(Tx::Sqlite(sqlite.writer.begin_with("begin immediate").await.map_err(Error::of("begin"))?))
+            }
+        }
+    }
+
+    /// A connection that only reads.
+    ///
+    /// # Errors
+    /// When the database does not answer within 5 s.
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        match self {
+            Self::Sqlite(sqlite) => Ok(Reader::Sqlite(sqlite.readers.acquire().await.map_err(Error::of("read"))?)),
+        }
+    }
+
+    /// A connection that only reads, for pages: whoever looks must not be in front of whoever acts.
+    ///
+    /// # Errors
+    /// When the database does not answer within 5 s.
+    pub async fn page(&self) -> Result<Reader, Error> {
+        match self {
+            Self::Sqlite(sqlite) => Ok(Reader::Sqlite(sqlite.pages.acquire().await.map_err(Error::of("read"))?)),
+        }
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
+}
+
+fn json(what: &'static str, value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|cause| Error::Stored { what, cause: cause.to_string() })
+}
+
+fn stored<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|cause| Error::Stored { what, cause: cause.to_string() })
+}

@@ -1,0 +1,169 @@
+//! Reads, each one named statement, on a reader or inside a transaction.
+
+use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version};
+
+use crate::Error;
+use crate::rows::{
+    BaselineRow, BusValue, Due, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked, PolicyRow,
+    RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+};
+use crate::sqlite::{chassis, judging, registry, rollouts, serving};
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub enum Reader {
+    /// One of the reading connections.
+    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+}
+
+impl Reader {
+    /// The reads.
+    pub fn rows(&mut self) -> Rows<'_> {
+        match self {
+            Self::Sqlite(connection) => Rows::Sqlite(connection),
+        }
+    }
+}
+
+/// What can be read, wherever one stands.
+#[derive(Debug)]
+pub enum Rows<'c> {
+    /// A connection of the SQLite arm.
+    Sqlite(&'c mut sqlx::SqliteConnection),
+}
+
+macro_rules! reads {
+    ($($(#[$doc:meta])* $module:ident :: $statement:ident as $name:ident ( $($argument:ident : $type:ty),* ) -> $result:ty;)+) => {
+        impl Rows<'_> {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// When the database does not answer, or a stored value does not decode.
+                pub async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
+                    match self {
+                        Self::Sqlite(on) => $module::$statement(on, $($argument),*).await,
+                    }
+                }
+            )+
+        }
+    };
+}
+
+reads! {
+    /// A rollout.
+    rollouts::by_id as rollout(id: &RolloutId) -> Option<Rollout>;
+    /// The model's live rollout, else its latest.
+    rollouts::of_model as rollout_of(tenant: &Tenant, model: &Model) -> Option<Rollout>;
+    /// Rollouts, newest first, behind the one made at `before`.
+    rollouts::page as rollouts(tenant: &Tenant, before: (At, &str), limit: i64) -> Vec<Rollout>;
+    /// The model's live rollout, other than `but`.
+    rollouts::live as live(tenant: &Tenant, model: &Model, but: &RolloutId) -> Option<Live>;
+    /// Rollouts whose deadline comes before `before`.
+    rollouts::due as due_rollouts(before: At, limit: i64) -> Vec<Due>;
+    /// The salt of a rollout.
+    rollouts::salt as salt(id: &RolloutId) -> Option<String>;
+    /// The log behind version `after`.
+    rollouts::history as history(id: &RolloutId, after: i64, limit: i64) -> Vec<Transition>;
+    /// Facts that changed nothing.
+    rollouts::refusals as refusals(id: &RolloutId) -> Vec<RefusalRow>;
+    /// The wished route of a model.
+    rollouts::route as route(tenant: &Tenant, model: &Model) -> Option<Route>;
+    /// All wished routes.
+    rollouts::routes as routes() -> Vec<Route>;
+    /// A model.
+    registry::model as model(tenant: &Tenant, model: &Model) -> Option<ModelRow>;
+    /// Models by name, behind `after`.
+    registry::models as models(tenant: &Tenant, after: &str, limit: i64) -> Vec<ModelRow>;
+    /// Who has this match.
+    registry::match_owner as match_owner(key: &str) -> Option<(Tenant, Model)>;
+    /// A version.
+    registry::version as version(tenant: &Tenant, model: &Model, version: &Version) -> Option<VersionRow>;
+    /// The versions of a model, newest first.
+    registry::versions as versions(tenant: &Tenant, model: &Model, limit: i64) -> Vec<VersionRow>;
+    /// The latest revision of a policy.
+    registry::policy as policy(tenant: &Tenant, policy: &PolicyName) -> Option<PolicyRow>;
+    /// The latest revision of each policy.
+    registry::policies as policies(tenant: &Tenant) -> Vec<PolicyRow>;
+    /// An analysis.
+    judging::judge as judge(id: &RolloutId) -> Option<JudgeRow>;
+    /// Analyses whose tick is due before `before`.
+    judging::due as due_ticks(before: At, limit: i64) -> Vec<Due>;
+    /// The ledger behind tick `after`.
+    judging::ticks as ticks(id: &RolloutId, after: i64) -> Vec<TickRow>;
+    /// What each arm has served in the ledger (arm, requests, errors), in one step if one is named.
+    judging::exposure as exposure(id: &RolloutId, step: Option<u32>) -> Vec<(String, f64, f64)>;
+    /// What the sources of a model have counted.
+    judging::observations as observations(tenant: &Tenant, model: &Model) -> Vec<ObservationRow>;
+    /// The minutes of a version since `since`.
+    judging::baselines as baselines(key: (&Tenant, &Model, &Version), since: At) -> Vec<BaselineRow>;
+    /// What a target serves.
+    serving::target as target(id: &str) -> Option<TargetRow>;
+    /// A candidate's servers.
+    serving::workload as workload(id: &RolloutId) -> Option<WorkloadRow>;
+    /// Workloads whose probe is due before `before`.
+    serving::due_workloads as due_workloads(before: At, limit: i64) -> Vec<Due>;
+    /// The answer to a write that named a key.
+    serving::answered as answered(tenant: &Tenant, key: &str) -> Option<IdempotencyRow>;
+}
+
+impl Rows<'_> {
+    /// Whether a service has settled a message.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_settled(&mut self, service: &str, source: &str, message_id: &str) -> Result<bool, Error> {
+        let Self::Sqlite(on) = self;
+        chassis::is_settled(on, service, source, message_id).await.map_err(Error::of("read a mark"))
+    }
+
+    /// What became of a message (`applied`, `refused`, `parked`), and why, if a service has settled it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn outcome(
+        &mut self,
+        service: &str,
+        source: &str,
+        message_id: &str,
+    ) -> Result<Option<(String, Option<String>)>, Error> {
+        let Self::Sqlite(on) = self;
+        chassis::outcome(on, service, source, message_id).await.map_err(Error::of("read a mark"))
+    }
+
+    /// The stream behind `position`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn said_after(&mut self, position: i64, limit: i64) -> Result<Vec<Said>, Error> {
+        let Self::Sqlite(on) = self;
+        chassis::said_after(on, position, limit).await.map_err(Error::of("read the stream"))
+    }
+
+    /// The last position of the stream; 0 when it is empty.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn last_position(&mut self) -> Result<i64, Error> {
+        let Self::Sqlite(on) = self;
+        chassis::last_position(on).await.map_err(Error::of("read the stream's end"))
+    }
+
+    /// Messages that can never work, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn parked(&mut self, limit: i64) -> Result<Vec<Parked>, Error> {
+        let Self::Sqlite(on) = self;
+        chassis::parked(on, limit).await.map_err(Error::of("list parked messages"))
+    }
+
+    /// The keys of a bucket.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn bus_values(&mut self, bucket: &str) -> Result<Vec<BusValue>, Error> {
+        let Self::Sqlite(on) = self;
+        chassis::bus_values(on, bucket).await.map_err(Error::of("read a bucket"))
+    }
+}

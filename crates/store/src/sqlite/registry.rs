@@ -1,0 +1,275 @@
+//! Statements of registry-writer: models, versions, policies.
+
+use rollout::{At, Model, PolicyName, Tenant, Version};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::rollouts::{get, name, text};
+use crate::rows::{ModelRow, PolicyRow, PromotionRow, VersionRow};
+use crate::{Error, json};
+
+pub(crate) async fn model(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+) -> Result<Option<ModelRow>, Error> {
+    let row = sqlx::query("select tenant, name, type, kind, match, spec, generation, created_at from model where tenant = $1 and name = $2")
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read a model"))?;
+    row.as_ref().map(model_row).transpose()
+}
+
+pub(crate) async fn models(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ModelRow>, Error> {
+    let rows = sqlx::query(
+        "select tenant, name, type, kind, match, spec, generation, created_at from model where tenant = $1 and name > $2 order by name limit $3",
+    )
+    .bind(tenant.as_str())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(on)
+    .await
+    .map_err(Error::of("list models"))?;
+    rows.iter().map(model_row).collect()
+}
+
+/// Who has this match, if anybody.
+pub(crate) async fn match_owner(on: &mut SqliteConnection, key: &str) -> Result<Option<(Tenant, Model)>, Error> {
+    let row = sqlx::query("select tenant, name from model where match = $1")
+        .bind(key)
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("look for a match"))?;
+    row.map(|row| Ok((name(&row, 0, Tenant::new)?, name(&row, 1, Model::new)?))).transpose()
+}
+
+fn model_row(row: &SqliteRow) -> Result<ModelRow, Error> {
+    Ok(ModelRow {
+        tenant: name(row, 0, Tenant::new)?,
+        name: name(row, 1, Model::new)?,
+        model_type: get(row, 2)?,
+        kind: get(row, 3)?,
+        match_key: get(row, 4)?,
+        spec: text(row, 5)?,
+        generation: get(row, 6)?,
+        created_at: At(get(row, 7)?),
+    })
+}
+
+pub(crate) async fn add_model(on: &mut SqliteConnection, row: &ModelRow) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "insert into model (tenant, name, type, kind, match, spec, generation, created_at) values ($1, $2, $3, $4, $5, $6, 0, $7) on conflict do nothing",
+    )
+    .bind(row.tenant.as_str())
+    .bind(row.name.as_str())
+    .bind(&row.model_type)
+    .bind(&row.kind)
+    .bind(&row.match_key)
+    .bind(json("spec", &row.spec)?)
+    .bind(row.created_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("add a model"))?;
+    Ok(done.rows_affected())
+}
+
+/// Remembers that news up to `generation` were applied; not backwards.
+pub(crate) async fn followed(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    generation: i64,
+) -> Result<u64, Error> {
+    let done = sqlx::query("update model set generation = $3 where tenant = $1 and name = $2 and generation <= $3")
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .bind(generation)
+        .execute(on)
+        .await
+        .map_err(Error::of("follow a rollout"))?;
+    Ok(done.rows_affected())
+}
+
+macro_rules! select_version {
+    ($tail:literal) => {
+        concat!(
+            "select tenant, model_type, name, version, artifact_uri, status, traffic_pct, upstream, headers, metadata, created_at, updated_at ",
+            "from model_registry ",
+            $tail
+        )
+    };
+}
+
+pub(crate) async fn version(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    version: &Version,
+) -> Result<Option<VersionRow>, Error> {
+    let row = sqlx::query(select_version!("where tenant = $1 and name = $2 and version = $3"))
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .bind(version.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read a version"))?;
+    row.as_ref().map(version_row).transpose()
+}
+
+pub(crate) async fn versions(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    limit: i64,
+) -> Result<Vec<VersionRow>, Error> {
+    let rows =
+        sqlx::query(select_version!("where tenant = $1 and name = $2 order by created_at desc, version desc limit $3"))
+            .bind(tenant.as_str())
+            .bind(model.as_str())
+            .bind(limit)
+            .fetch_all(on)
+            .await
+            .map_err(Error::of("list versions"))?;
+    rows.iter().map(version_row).collect()
+}
+
+fn version_row(row: &SqliteRow) -> Result<VersionRow, Error> {
+    Ok(VersionRow {
+        tenant: name(row, 0, Tenant::new)?,
+        model_type: get(row, 1)?,
+        name: name(row, 2, Model::new)?,
+        version: name(row, 3, Version::new)?,
+        artifact_uri: get(row, 4)?,
+        status: get(row, 5)?,
+        traffic_pct: get(row, 6)?,
+        upstream: get(row, 7)?,
+        headers: text(row, 8)?,
+        metadata: text(row, 9)?,
+        created_at: At(get(row, 10)?),
+        updated_at: At(get(row, 11)?),
+    })
+}
+
+pub(crate) async fn add_version(on: &mut SqliteConnection, row: &VersionRow) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "insert into model_registry (model_id, tenant, model_type, name, version, artifact_uri, status, traffic_pct, upstream, headers, metadata, \
+         created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) on conflict do nothing",
+    )
+    .bind(format!("{}/{}@{}", row.tenant, row.name, row.version))
+    .bind(row.tenant.as_str())
+    .bind(&row.model_type)
+    .bind(row.name.as_str())
+    .bind(row.version.as_str())
+    .bind(row.artifact_uri.as_deref())
+    .bind(&row.status)
+    .bind(row.traffic_pct)
+    .bind(&row.upstream)
+    .bind(json("headers", &row.headers)?)
+    .bind(json("metadata", &row.metadata)?)
+    .bind(row.created_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("add a version"))?;
+    Ok(done.rows_affected())
+}
+
+/// Sets a version's status and share.
+pub(crate) async fn set_status(
+    on: &mut SqliteConnection,
+    key: (&Tenant, &Model, &Version),
+    status: &str,
+    traffic_pct: f64,
+    at: At,
+) -> Result<u64, Error> {
+    let done = sqlx::query("update model_registry set status = $4, traffic_pct = $5, updated_at = $6 where tenant = $1 and name = $2 and version = $3")
+        .bind(key.0.as_str())
+        .bind(key.1.as_str())
+        .bind(key.2.as_str())
+        .bind(status)
+        .bind(traffic_pct)
+        .bind(at.0)
+        .execute(on)
+        .await
+        .map_err(Error::of("set a version's status"))?;
+    Ok(done.rows_affected())
+}
+
+pub(crate) async fn add_promotion(on: &mut SqliteConnection, row: &PromotionRow) -> Result<(), Error> {
+    sqlx::query("insert into promotion (tenant, name, version, from_stage, to_stage, actor, rollout_id, at) values ($1, $2, $3, $4, $5, $6, $7, $8)")
+        .bind(row.tenant.as_str())
+        .bind(row.name.as_str())
+        .bind(row.version.as_str())
+        .bind(&row.from_stage)
+        .bind(&row.to_stage)
+        .bind(&row.actor)
+        .bind(row.rollout_id.as_str())
+        .bind(row.at.0)
+        .execute(on)
+        .await
+        .map_err(Error::of("record a promotion"))?;
+    Ok(())
+}
+
+/// The latest revision of a policy.
+pub(crate) async fn policy(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    policy: &PolicyName,
+) -> Result<Option<PolicyRow>, Error> {
+    let row = sqlx::query(
+        "select tenant, name, revision, spec, created_by, created_at from policy where tenant = $1 and name = $2 order by revision desc limit 1",
+    )
+    .bind(tenant.as_str())
+    .bind(policy.as_str())
+    .fetch_optional(on)
+    .await
+    .map_err(Error::of("read a policy"))?;
+    row.as_ref().map(policy_row).transpose()
+}
+
+/// The latest revision of each policy.
+pub(crate) async fn policies(on: &mut SqliteConnection, tenant: &Tenant) -> Result<Vec<PolicyRow>, Error> {
+    let rows = sqlx::query(
+        "select tenant, name, revision, spec, created_by, created_at from policy p where tenant = $1 \
+         and revision = (select max(revision) from policy where tenant = p.tenant and name = p.name) order by name limit 200",
+    )
+    .bind(tenant.as_str())
+    .fetch_all(on)
+    .await
+    .map_err(Error::of("list policies"))?;
+    rows.iter().map(policy_row).collect()
+}
+
+fn policy_row(row: &SqliteRow) -> Result<PolicyRow, Error> {
+    Ok(PolicyRow {
+        tenant: name(row, 0, Tenant::new)?,
+        name: name(row, 1, PolicyName::new)?,
+        revision: get(row, 2)?,
+        spec: text(row, 3)?,
+        created_by: get(row, 4)?,
+        created_at: At(get(row, 5)?),
+    })
+}
+
+pub(crate) async fn add_policy(on: &mut SqliteConnection, row: &PolicyRow) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "insert into policy (tenant, name, revision, spec, created_by, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+    )
+    .bind(row.tenant.as_str())
+    .bind(row.name.as_str())
+    .bind(row.revision)
+    .bind(json("policy", &row.spec)?)
+    .bind(&row.created_by)
+    .bind(row.created_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("save a policy"))?;
+    Ok(done.rows_affected())
+}

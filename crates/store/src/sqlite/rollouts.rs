@@ -1,0 +1,446 @@
+//! Statements of stage-scheduler: rollouts, their log, and the wished routes.
+
+use rollout::{At, Model, Rollout, RolloutId, Route, Stage, Tenant, Version};
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use crate::rows::{Due, Live, RefusalRow, Transition};
+use crate::{Error, json, stored};
+
+macro_rules! select_rollout {
+    ($tail:literal) => {
+        concat!(
+            "select id, tenant, model, candidate, previous, requested_by, resume, reason, workload, plan, before, machine, stage, step, attempt, ",
+            "version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at from rollout ",
+            $tail
+        )
+    };
+}
+
+pub(crate) async fn by_id(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<Rollout>, Error> {
+    let row = sqlx::query(select_rollout!("where id = $1"))
+        .bind(id.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read a rollout"))?;
+    row.as_ref().map(rollout).transpose()
+}
+
+/// The model's live rollout, else its latest one.
+pub(crate) async fn of_model(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+) -> Result<Option<Rollout>, Error> {
+    let row = sqlx::query(select_rollout!(
+        "where tenant = $1 and model = $2 order by stage in ('completed', 'rolled_back', 'rejected', 'superseded', 'cancelled', 'queued'), \
+         created_at desc, id desc limit 1"
+    ))
+    .bind(tenant.as_str())
+    .bind(model.as_str())
+    .fetch_optional(on)
+    .await
+    .map_err(Error::of("read a model's rollout"))?;
+    row.as_ref().map(rollout).transpose()
+}
+
+/// Newest first, those made before `before` (instant and id of the last one seen).
+pub(crate) async fn page(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    before: (At, &str),
+    limit: i64,
+) -> Result<Vec<Rollout>, Error> {
+    let rows = sqlx::query(select_rollout!(
+        "where tenant = $1 and (created_at < $2 or (created_at = $2 and id < $3)) order by created_at desc, id desc limit $4"
+    ))
+    .bind(tenant.as_str())
+    .bind(before.0.0)
+    .bind(before.1)
+    .bind(limit)
+    .fetch_all(on)
+    .await
+    .map_err(Error::of("list rollouts"))?;
+    rows.iter().map(rollout).collect()
+}
+
+pub(super) const LIVE: &str = "select id, stage from rollout where tenant = $1 and model = $2 and id <> $3 \
+    and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')";
+
+/// The model's live rollout, if any, other than `but`.
+pub(crate) async fn live(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    but: &RolloutId,
+) -> Result<Option<Live>, Error> {
+    let row = sqlx::query(LIVE)
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .bind(but.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read the live rollout"))?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((name(&row, 0, RolloutId::new)?, stage(&row, 1)?)))
+}
+
+pub(super) const DUE: &str =
+    "select id, version, wake_at from rollout where wake_at is not null and wake_at < $1 order by wake_at limit $2";
+
+pub(crate) async fn due(on: &mut SqliteConnection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
+    let rows =
+        sqlx::query(DUE).bind(before.0).bind(limit).fetch_all(on).await.map_err(Error::of("read due rollouts"))?;
+    rows.iter().map(due_row).collect()
+}
+
+pub(crate) fn due_row(row: &SqliteRow) -> Result<Due, Error> {
+    Ok(Due { rollout_id: name(row, 0, RolloutId::new)?, version: get(row, 1)?, wake_at: At(get(row, 2)?) })
+}
+
+pub(crate) async fn open(on: &mut SqliteConnection, row: &Rollout, salt: &str) -> Result<u64, Error> {
+    let (workload, plan, before) = (json("workload", &row.workload)?, json("plan", &row.plan)?, before_json(row)?);
+    let done = sqlx::query(
+        "insert into rollout (id, tenant, model, candidate, previous, requested_by, resume, reason, salt, workload, plan, before, machine, stage, step, \
+         attempt, version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, \
+         $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) on conflict (id) do nothing",
+    )
+    .bind(row.id.as_str())
+    .bind(row.tenant.as_str())
+    .bind(row.model.as_str())
+    .bind(row.candidate.as_str())
+    .bind(row.previous.as_ref().map(Version::as_str))
+    .bind(&row.requested_by)
+    .bind(row.resume.map(Stage::name))
+    .bind(row.reason.as_deref())
+    .bind(salt)
+    .bind(workload)
+    .bind(plan)
+    .bind(before)
+    .bind(row.machine)
+    .bind(row.stage.name())
+    .bind(i64::from(row.step))
+    .bind(row.attempt)
+    .bind(row.version)
+    .bind(row.generation)
+    .bind(row.held_ms)
+    .bind(row.wake_at.map(|at| at.0))
+    .bind(row.entered_at.0)
+    .bind(row.applied_at.map(|at| at.0))
+    .bind(row.retreated_at.map(|at| at.0))
+    .bind(row.created_at.0)
+    .bind(row.updated_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("open a rollout"))?;
+    Ok(done.rows_affected())
+}
+
+/// Writes what can change; only if the row still has `from_version`.
+pub(crate) async fn advance(on: &mut SqliteConnection, row: &Rollout, from_version: i64) -> Result<u64, Error> {
+    let before = before_json(row)?;
+    let done = sqlx::query(
+        "update rollout set previous = $3, resume = $4, reason = $5, before = $6, stage = $7, step = $8, attempt = $9, version = $10, generation = $11, \
+         held_ms = $12, wake_at = $13, entered_at = $14, applied_at = $15, retreated_at = $16, updated_at = $17 where id = $1 and version = $2",
+    )
+    .bind(row.id.as_str())
+    .bind(from_version)
+    .bind(row.previous.as_ref().map(Version::as_str))
+    .bind(row.resume.map(Stage::name))
+    .bind(row.reason.as_deref())
+    .bind(before)
+    .bind(row.stage.name())
+    .bind(i64::from(row.step))
+    .bind(row.attempt)
+    .bind(row.version)
+    .bind(row.generation)
+    .bind(row.held_ms)
+    .bind(row.wake_at.map(|at| at.0))
+    .bind(row.entered_at.0)
+    .bind(row.applied_at.map(|at| at.0))
+    .bind(row.retreated_at.map(|at| at.0))
+    .bind(row.updated_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("move a rollout"))?;
+    Ok(done.rows_affected())
+}
+
+/// The model's queued rollouts look at `at` whether their turn has come.
+pub(crate) async fn wake_queued(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    at: At,
+) -> Result<(), Error> {
+    sqlx::query(
+        "update rollout set wake_at = $3 where tenant = $1 and model = $2 and stage = 'queued' and wake_at > $3",
+    )
+    .bind(tenant.as_str())
+    .bind(model.as_str())
+    .bind(at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("wake queued rollouts"))?;
+    Ok(())
+}
+
+pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<String>, Error> {
+    let row = sqlx::query("select salt from rollout where id = $1")
+        .bind(id.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read a salt"))?;
+    row.map(|row| get(&row, 0)).transpose()
+}
+
+/// Appends to the log; the hash chains it to the entry before.
+pub(crate) async fn log(on: &mut SqliteConnection, entry: &Transition) -> Result<(), Error> {
+    let previous: Option<Vec<u8>> = sqlx::query("select hash from transition where rollout_id = $1 and version = $2")
+        .bind(entry.rollout_id.as_str())
+        .bind(entry.version - 1)
+        .fetch_optional(&mut *on)
+        .await
+        .map_err(Error::of("read the log's last hash"))?
+        .map(|row| get(&row, 0))
+        .transpose()?;
+    let previous = match previous {
+        Some(hash) => hash,
+        None if entry.version == 1 => Vec::new(),
+        None => return Err(Error::Missing { what: "the entry of the log before this one" }),
+    };
+    let (fact, evidence) =
+        (json("fact", &entry.fact)?, entry.evidence.as_ref().map(|evidence| json("evidence", evidence)).transpose()?);
+    let hash = chained(&previous, entry, &fact, evidence.as_deref());
+    sqlx::query(
+        "insert into transition (rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, \
+         decided_at, previous_hash, hash) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(entry.rollout_id.as_str())
+    .bind(entry.version)
+    .bind(&entry.from_stage)
+    .bind(&entry.to_stage)
+    .bind(i64::from(entry.step))
+    .bind(&entry.fact_kind)
+    .bind(&entry.fact_source)
+    .bind(&entry.fact_id)
+    .bind(fact)
+    .bind(&entry.actor)
+    .bind(entry.reason.as_deref())
+    .bind(evidence)
+    .bind(entry.decided_at.0)
+    .bind(previous)
+    .bind(hash)
+    .execute(on)
+    .await
+    .map_err(Error::of("log a transition"))?;
+    Ok(())
+}
+
+/// `sha256(previous_hash || canonical row)`: the fields in the table's order, each with its length before it; none is no length.
+pub(super) fn chained(previous: &[u8], entry: &Transition, fact: &str, evidence: Option<&str>) -> Vec<u8> {
+    let (version, step, at) = (entry.version.to_string(), entry.step.to_string(), entry.decided_at.0.to_string());
+    let fields: [Option<&str>; 13] = [
+        Some(entry.rollout_id.as_str()),
+        Some(&version),
+        Some(&entry.from_stage),
+        Some(&entry.to_stage),
+        Some(&step),
+        Some(&entry.fact_kind),
+        Some(&entry.fact_source),
+        Some(&entry.fact_id),
+        Some(fact),
+        Some(&entry.actor),
+        entry.reason.as_deref(),
+        evidence,
+        Some(&at),
+    ];
+    let digest = fields.iter().fold(Sha256::new().chain_update(previous), |digest, field| {
+        let length = field.map_or(u64::MAX, |text| text.len() as u64);
+        digest.chain_update(length.to_be_bytes()).chain_update(field.unwrap_or_default())
+    });
+    digest.finalize().to_vec()
+}
+
+pub(crate) async fn history(
+    on: &mut SqliteConnection,
+    id: &RolloutId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Transition>, Error> {
+    let rows = sqlx::query(
+        "select rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, decided_at \
+         from transition where rollout_id = $1 and version > $2 order by version limit $3",
+    )
+    .bind(id.as_str())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(on)
+    .await
+    .map_err(Error::of("read the log"))?;
+    rows.iter().map(transition).collect()
+}
+
+fn transition(row: &SqliteRow) -> Result<Transition, Error> {
+    Ok(Transition {
+        rollout_id: name(row, 0, RolloutId::new)?,
+        version: get(row, 1)?,
+        from_stage: get(row, 2)?,
+        to_stage: get(row, 3)?,
+        step: get(row, 4)?,
+        fact_kind: get(row, 5)?,
+        fact_source: get(row, 6)?,
+        fact_id: get(row, 7)?,
+        fact: text(row, 8)?,
+        actor: get(row, 9)?,
+        reason: get(row, 10)?,
+        evidence: get::<Option<String>>(row, 11)?.map(|text| stored("evidence", &text)).transpose()?,
+        decided_at: At(get(row, 12)?),
+    })
+}
+
+/// At most 1,000 rows a rollout are kept; further ones are counted by the caller's metric alone.
+pub(crate) async fn refuse(on: &mut SqliteConnection, refusal: &RefusalRow) -> Result<(), Error> {
+    sqlx::query(
+        "insert into refusal (rollout_id, fact_source, fact_id, fact_kind, reason, actor, at_version, refused_at) \
+         select $1, $2, $3, $4, $5, $6, $7, $8 where (select count(*) from refusal where rollout_id = $1) < 1000 on conflict do nothing",
+    )
+    .bind(refusal.rollout_id.as_str())
+    .bind(&refusal.fact_source)
+    .bind(&refusal.fact_id)
+    .bind(&refusal.fact_kind)
+    .bind(&refusal.reason)
+    .bind(&refusal.actor)
+    .bind(refusal.at_version)
+    .bind(refusal.refused_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("record a refusal"))?;
+    Ok(())
+}
+
+pub(crate) async fn refusals(on: &mut SqliteConnection, id: &RolloutId) -> Result<Vec<RefusalRow>, Error> {
+    let rows = sqlx::query(
+        "select rollout_id, fact_source, fact_id, fact_kind, reason, actor, at_version, refused_at from refusal where rollout_id = $1 \
+         order by refused_at, fact_id",
+    )
+    .bind(id.as_str())
+    .fetch_all(on)
+    .await
+    .map_err(Error::of("read refusals"))?;
+    rows.iter()
+        .map(|row| {
+            Ok(RefusalRow {
+                rollout_id: name(row, 0, RolloutId::new)?,
+                fact_source: get(row, 1)?,
+                fact_id: get(row, 2)?,
+                fact_kind: get(row, 3)?,
+                reason: get(row, 4)?,
+                actor: get(row, 5)?,
+                at_version: get(row, 6)?,
+                refused_at: At(get(row, 7)?),
+            })
+        })
+        .collect()
+}
+
+pub(crate) async fn route(on: &mut SqliteConnection, tenant: &Tenant, model: &Model) -> Result<Option<Route>, Error> {
+    let row = sqlx::query("select spec from route where tenant = $1 and model = $2")
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read a route"))?;
+    row.as_ref().map(|row| text(row, 0)).transpose()
+}
+
+pub(crate) async fn routes(on: &mut SqliteConnection) -> Result<Vec<Route>, Error> {
+    let rows = sqlx::query("select spec from route order by tenant, model")
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("read routes"))?;
+    rows.iter().map(|row| text(row, 0)).collect()
+}
+
+/// Writes the wished route; only if the one there still has `from` (0: there is none).
+pub(crate) async fn wish(on: &mut SqliteConnection, route: &Route, from: i64, at: At) -> Result<u64, Error> {
+    let spec = json("route", route)?;
+    let insert = "insert into route (generation, rollout_id, spec, updated_at, tenant, model) values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
+    let update = "update route set generation = $1, rollout_id = $2, spec = $3, updated_at = $4 where tenant = $5 and model = $6 and generation = $7";
+    let query = sqlx::query(if from == 0 { insert } else { update })
+        .bind(route.generation)
+        .bind(route.rollout_id.as_ref().map(RolloutId::as_str))
+        .bind(spec)
+        .bind(at.0)
+        .bind(route.tenant.as_str())
+        .bind(route.model.as_str());
+    let query = if from == 0 { query } else { query.bind(from) };
+    Ok(query.execute(on).await.map_err(Error::of("wish for a route"))?.rows_affected())
+}
+
+fn before_json(row: &Rollout) -> Result<Option<String>, Error> {
+    row.before.as_ref().map(|before| json("before", before)).transpose()
+}
+
+fn rollout(row: &SqliteRow) -> Result<Rollout, Error> {
+    Ok(Rollout {
+        id: name(row, 0, RolloutId::new)?,
+        tenant: name(row, 1, Tenant::new)?,
+        model: name(row, 2, Model::new)?,
+        candidate: name(row, 3, Version::new)?,
+        previous: get::<Option<String>>(row, 4)?
+            .map(|text| Version::new(text).map_err(|cause| bad("version", &cause)))
+            .transpose()?,
+        requested_by: get(row, 5)?,
+        resume: get::<Option<String>>(row, 6)?
+            .map(|text| Stage::named(&text).ok_or_else(|| bad("stage", &text)))
+            .transpose()?,
+        reason: get(row, 7)?,
+        workload: text(row, 8)?,
+        plan: text(row, 9)?,
+        before: get::<Option<String>>(row, 10)?.map(|text| stored("before", &text)).transpose()?,
+        machine: get(row, 11)?,
+        stage: stage(row, 12)?,
+        step: get(row, 13)?,
+        attempt: get(row, 14)?,
+        version: get(row, 15)?,
+        generation: get(row, 16)?,
+        held_ms: get(row, 17)?,
+        wake_at: get::<Option<i64>>(row, 18)?.map(At),
+        entered_at: At(get(row, 19)?),
+        applied_at: get::<Option<i64>>(row, 20)?.map(At),
+        retreated_at: get::<Option<i64>>(row, 21)?.map(At),
+        created_at: At(get(row, 22)?),
+        updated_at: At(get(row, 23)?),
+    })
+}
+
+pub(crate) fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
+    row: &'r SqliteRow,
+    index: usize,
+) -> Result<T, Error> {
+    row.try_get(index).map_err(Error::of("read a column"))
+}
+
+pub(crate) fn text<T: DeserializeOwned>(row: &SqliteRow, index: usize) -> Result<T, Error> {
+    stored("column", &get::<String>(row, index)?)
+}
+
+pub(crate) fn name<T, E: std::fmt::Display>(
+    row: &SqliteRow,
+    index: usize,
+    parse: impl FnOnce(String) -> Result<T, E>,
+) -> Result<T, Error> {
+    parse(get(row, index)?).map_err(|cause| bad("name", &cause))
+}
+
+fn stage(row: &SqliteRow, index: usize) -> Result<Stage, Error> {
+    let text: String = get(row, index)?;
+    Stage::named(&text).ok_or_else(|| bad("stage", &text))
+}
+
+fn bad(what: &'static str, cause: &impl std::fmt::Display) -> Error {
+    Error::Stored { what, cause: cause.to_string() }
+}

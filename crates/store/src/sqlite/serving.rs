@@ -1,0 +1,156 @@
+//! Statements of traffic-updater, deployer and api.
+
+use rollout::{At, RolloutId, Tenant};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::rollouts::{due_row, get, name, text};
+use crate::rows::{Due, IdempotencyRow, TargetRow, WorkloadRow};
+use crate::{Error, json, stored};
+
+pub(crate) async fn target(on: &mut SqliteConnection, id: &str) -> Result<Option<TargetRow>, Error> {
+    let row = sqlx::query(
+        "select target_id, desired_generation, applied_generation, request, observed, error, observed_at from target_state where target_id = $1",
+    )
+    .bind(id)
+    .fetch_optional(on)
+    .await
+    .map_err(Error::of("read a target"))?;
+    row.map(|row| {
+        Ok(TargetRow {
+            target_id: get(&row, 0)?,
+            desired_generation: get(&row, 1)?,
+            applied_generation: get(&row, 2)?,
+            request: get(&row, 3)?,
+            observed: get::<Option<String>>(&row, 4)?.map(|text| stored("observed", &text)).transpose()?,
+            error: get(&row, 5)?,
+            observed_at: At(get(&row, 6)?),
+        })
+    })
+    .transpose()
+}
+
+/// Writes what a target serves; never back to an older wish, and what was read back once stays read back.
+pub(crate) async fn set_target(on: &mut SqliteConnection, row: &TargetRow) -> Result<u64, Error> {
+    let observed = row.observed.as_ref().map(|observed| json("observed", observed)).transpose()?;
+    let done = sqlx::query(
+        "insert into target_state (target_id, desired_generation, applied_generation, request, observed, error, observed_at) \
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict (target_id) do update set desired_generation = excluded.desired_generation, \
+         applied_generation = max(target_state.applied_generation, excluded.applied_generation), request = excluded.request, observed = coalesce(excluded.observed, target_state.observed), error = excluded.error, \
+         observed_at = excluded.observed_at where target_state.desired_generation <= excluded.desired_generation",
+    )
+    .bind(&row.target_id)
+    .bind(row.desired_generation)
+    .bind(row.applied_generation)
+    .bind(row.request.as_deref())
+    .bind(observed)
+    .bind(row.error.as_deref())
+    .bind(row.observed_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("write a target"))?;
+    Ok(done.rows_affected())
+}
+
+pub(crate) async fn workload(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<WorkloadRow>, Error> {
+    let row = sqlx::query(
+        "select rollout_id, request, attempt, state, error, tries, wake_at from workload where rollout_id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(on)
+    .await
+    .map_err(Error::of("read a workload"))?;
+    row.as_ref().map(workload_row).transpose()
+}
+
+fn workload_row(row: &SqliteRow) -> Result<WorkloadRow, Error> {
+    Ok(WorkloadRow {
+        rollout_id: name(row, 0, RolloutId::new)?,
+        request: text(row, 1)?,
+        attempt: get(row, 2)?,
+        state: get(row, 3)?,
+        error: get(row, 4)?,
+        tries: get(row, 5)?,
+        wake_at: get::<Option<i64>>(row, 6)?.map(At),
+    })
+}
+
+pub(crate) async fn set_workload(on: &mut SqliteConnection, row: &WorkloadRow) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "insert into workload (rollout_id, request, attempt, state, error, tries, wake_at) values ($1, $2, $3, $4, $5, $6, $7) \
+         on conflict (rollout_id) do update set request = excluded.request, attempt = excluded.attempt, state = excluded.state, \
+         error = excluded.error, tries = excluded.tries, wake_at = excluded.wake_at where workload.attempt <= excluded.attempt",
+    )
+    .bind(row.rollout_id.as_str())
+    .bind(json("request", &row.request)?)
+    .bind(row.attempt)
+    .bind(&row.state)
+    .bind(row.error.as_deref())
+    .bind(row.tries)
+    .bind(row.wake_at.map(|at| at.0))
+    .execute(on)
+    .await
+    .map_err(Error::of("write a workload"))?;
+    Ok(done.rows_affected())
+}
+
+pub(super) const DUE: &str = "select rollout_id, tries, wake_at from workload where wake_at is not null and wake_at < $1 order by wake_at limit $2";
+
+pub(crate) async fn due_workloads(on: &mut SqliteConnection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
+    let rows =
+        sqlx::query(DUE).bind(before.0).bind(limit).fetch_all(on).await.map_err(Error::of("read due workloads"))?;
+    rows.iter().map(due_row).collect()
+}
+
+pub(crate) async fn answered(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    key: &str,
+) -> Result<Option<IdempotencyRow>, Error> {
+    let row = sqlx::query("select tenant, key, request_hash, message_id, answer, created_at from idempotency where tenant = $1 and key = $2")
+        .bind(tenant.as_str())
+        .bind(key)
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read an answer"))?;
+    row.map(|row| {
+        Ok(IdempotencyRow {
+            tenant: name(&row, 0, Tenant::new)?,
+            key: get(&row, 1)?,
+            request_hash: get(&row, 2)?,
+            message_id: get(&row, 3)?,
+            answer: text(&row, 4)?,
+            created_at: At(get(&row, 5)?),
+        })
+    })
+    .transpose()
+}
+
+pub(crate) async fn answer(on: &mut SqliteConnection, row: &IdempotencyRow) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "insert into idempotency (tenant, key, request_hash, message_id, answer, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+    )
+    .bind(row.tenant.as_str())
+    .bind(&row.key)
+    .bind(&row.request_hash)
+    .bind(&row.message_id)
+    .bind(json("answer", &row.answer)?)
+    .bind(row.created_at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("keep an answer"))?;
+    Ok(done.rows_affected())
+}
+
+/// Takes answers away that are older than `before`.
+pub(crate) async fn forget_answers(on: &mut SqliteConnection, before: At, limit: i64) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "delete from idempotency where rowid in (select rowid from idempotency where created_at < $1 limit $2)",
+    )
+    .bind(before.0)
+    .bind(limit)
+    .execute(on)
+    .await
+    .map_err(Error::of("forget answers"))?;
+    Ok(done.rows_affected())
+}
