@@ -1,0 +1,56 @@
+//! The admin pages of a process: alive, ready, metrics.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::core::Core;
+
+/// `/livez`, `/readyz` and `/metrics`.
+pub fn pages(core: &Core) -> Router {
+    let (ready, metrics) = (core.clone(), core.metrics.clone());
+    Router::new()
+        .route("/livez", get(|| async { StatusCode::OK }))
+        .route(
+            "/readyz",
+            get(move || {
+                let core = ready.clone();
+                async move { readiness(&core).await }
+            }),
+        )
+        .route(
+            "/metrics",
+            get(move || {
+                let metrics = metrics.clone();
+                async move { page(&metrics) }
+            }),
+        )
+}
+
+/// Ready while it does not stop and the database answers.
+async fn readiness(core: &Core) -> StatusCode {
+    if core.stop.is_cancelled() {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let answers = async { core.store.reader().await?.rows().last_position().await };
+    if answers.await.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn page(metrics: &crate::Metrics) -> ([(header::HeaderName, &'static str); 1], String) {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.page())
+}
+
+/// Serves the admin pages of a process that has no other listener.
+///
+/// # Errors
+/// One sentence when the address can't be used.
+pub async fn listen(core: &Core, address: SocketAddr) -> anyhow::Result<()> {
+    let listener =
+        TcpListener::bind(address).await.map_err(|cause| anyhow::anyhow!("can't listen on {address}: {cause}"))?;
+    let (app, stop) = (pages(core), core.stop.clone());
+    core.tasks.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await });
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The bus: durable messages, buckets of values, and wake-ups. The in-process arm keeps its messages in the outbox rows.
+
+mod in_process;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use store::{Said, Store};
+use tokio::sync::watch;
+
+pub(crate) use in_process::Subscription;
+
+use crate::clock::Clock;
+use crate::commit::Say;
+use crate::step::{Stamped, say_now};
+
+/// A bucket of values with compare-and-set and watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucket {
+    /// Applied routes, by `<tenant>.<model>`; written by traffic-updater alone.
+    Route,
+    /// The generation that each router serves, by `<router>.<tenant>.<model>`, and its heartbeat, by `<router>._._`.
+    Router,
+}
+
+impl Bucket {
+    pub(crate) const ALL: [Self; 2] = [Self::Route, Self::Router];
+
+    /// The bucket's name on the bus.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Route => "tg_route",
+            Self::Router => "tg_router",
+        }
+    }
+
+    /// Whether its values outlive the process. A router's word about itself is worth nothing after it is gone.
+    pub(crate) const fn is_kept(self) -> bool {
+        matches!(self, Self::Route)
+    }
+}
+
+/// A value of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Counts the changes of the key; 0 where there is none yet.
+    pub revision: i64,
+    /// The value.
+    pub value: String,
+}
+
+/// All values of a bucket at one moment.
+pub(crate) type Values = Arc<BTreeMap<String, Entry>>;
+
+/// The bus: one arm a transport.
+#[derive(Debug, Clone)]
+pub enum Bus {
+    /// Within one process, over the rows of its store.
+    InProcess(in_process::InProcess),
+}
+
+impl Bus {
+    /// The bus of the embedded form.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn in_process(store: &Store, clock: &Clock) -> Result<Self, store::Error> {
+        Ok(Self::InProcess(in_process::InProcess::open(store.clone(), clock.clone()).await?))
+    }
+
+    /// A durable consumer of the subjects that fit one of `filters`.
+    pub(crate) fn subscribe(&self, filters: &'static [&'static str]) -> Subscription {
+        match self {
+            Self::InProcess(bus) => bus.subscribe(filters),
+        }
+    }
+
+    /// Tells consumers that these messages were committed.
+    pub(crate) fn announce(&self, said: &[(i64, String)]) {
+        match self {
+            Self::InProcess(bus) => bus.announce(said),
+        }
+    }
+
+    /// Publishes messages that no commit reports: measurements, which are cumulative, so that a lost one costs nothing.
+    ///
+    /// # Errors
+    /// When the bus does not take them.
+    pub async fn publish(&self, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
+        match self {
+            Self::InProcess(bus) => say_now(self, bus.begin().await?, stamped, says).await,
+        }
+    }
+
+    /// Changes with every commit: for those who wait until something is in the database.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<i64> {
+        match self {
+            Self::InProcess(bus) => bus.commits(),
+        }
+    }
+
+    /// The values of a bucket, now and whenever they change.
+    #[must_use]
+    pub fn watch(&self, bucket: Bucket) -> watch::Receiver<Values> {
+        match self {
+            Self::InProcess(bus) => bus.watch(bucket),
+        }
+    }
+
+    /// Puts a value at the revision read (0: there was none); `false` when another one was quicker.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+        match self {
+            Self::InProcess(bus) => bus.put(bucket, key, entry).await,
+        }
+    }
+
+    /// Puts a value whatever is there: for keys that have one writer.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn set(&self, bucket: Bucket, key: &str, value: String) -> Result<(), store::Error> {
+        loop {
+            let revision = self.watch(bucket).borrow().get(key).map_or(0, |entry| entry.revision);
+            if self.put(bucket, key, Entry { revision, value: value.clone() }).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The position up to which every consumer has settled what is its own.
+    pub(crate) fn passed(&self) -> i64 {
+        match self {
+            Self::InProcess(bus) => bus.passed(),
+        }
+    }
+}
+
+/// Messages as a consumer takes them.
+pub(crate) type Batch = Vec<Said>;

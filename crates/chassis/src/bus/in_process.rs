@@ -1,0 +1,183 @@
+//! The in-process arm (RELIABILITY section 1.7): the stream is the outbox rows, published means committed, and what a
+//! consumer's service has no inbox row for is not handled yet. Memory is bounded because consumers read rows, not queues.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proto::subject::fits;
+use store::{BusValue, Store, Tx};
+use tokio::sync::{Notify, watch};
+
+use super::{Batch, Bucket, Entry, Values};
+use crate::clock::Clock;
+
+/// Rows read at once.
+const BATCH: i64 = 100;
+/// A wake-up that got lost, which none should, costs at most this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A bus within one process.
+#[derive(Debug, Clone)]
+pub struct InProcess {
+    store: Store,
+    clock: Clock,
+    consumers: Arc<Mutex<Vec<Arc<Place>>>>,
+    commits: Arc<watch::Sender<i64>>,
+    buckets: Arc<BTreeMap<Bucket, watch::Sender<Values>>>,
+    putting: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Where a consumer stands.
+#[derive(Debug)]
+struct Place {
+    filters: &'static [&'static str],
+    progress: Mutex<Progress>,
+    wake: Notify,
+}
+
+/// What a consumer has read, and what of it is not settled yet: the sweep must not take that away.
+#[derive(Debug, Default)]
+struct Progress {
+    read: i64,
+    in_hand: BTreeSet<i64>,
+}
+
+impl InProcess {
+    pub(super) async fn open(store: Store, clock: Clock) -> Result<Self, store::Error> {
+        let mut reader = store.reader().await?;
+        let mut buckets = BTreeMap::new();
+        for bucket in Bucket::ALL {
+            let kept = if bucket.is_kept() { reader.rows().bus_values(bucket.name()).await? } else { Vec::new() };
+            buckets.insert(bucket, watch::channel(values(kept)).0);
+        }
+        drop(reader);
+        Ok(Self {
+            store,
+            clock,
+            consumers: Arc::default(),
+            commits: Arc::new(watch::channel(0).0),
+            buckets: Arc::new(buckets),
+            putting: Arc::default(),
+        })
+    }
+
+    pub(super) fn subscribe(&self, filters: &'static [&'static str]) -> Subscription {
+        let place = Arc::new(Place { filters, progress: Mutex::default(), wake: Notify::new() });
+        self.places().push(Arc::clone(&place));
+        Subscription { store: self.store.clone(), place }
+    }
+
+    pub(super) fn announce(&self, said: &[(i64, String)]) {
+        for place in self.places().iter() {
+            if said.iter().any(|(_, subject)| place.takes(subject)) {
+                place.wake.notify_one();
+            }
+        }
+        self.commits.send_modify(|count| *count += 1);
+    }
+
+    pub(super) async fn begin(&self) -> Result<Tx, store::Error> {
+        self.store.begin().await
+    }
+
+    pub(super) fn commits(&self) -> watch::Receiver<i64> {
+        self.commits.subscribe()
+    }
+
+    pub(super) fn watch(&self, bucket: Bucket) -> watch::Receiver<Values> {
+        self.buckets[&bucket].subscribe()
+    }
+
+    pub(super) async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+        let sender = &self.buckets[&bucket];
+        if !bucket.is_kept() {
+            return Ok(swap(sender, key, entry));
+        }
+        let _one_at_a_time = self.putting.lock().await;
+        if sender.borrow().get(key).map_or(0, |there| there.revision) != entry.revision {
+            return Ok(false);
+        }
+        let mut tx = self.store.begin().await?;
+        let value = BusValue { key: key.to_owned(), revision: entry.revision, value: entry.value.clone() };
+        if !tx.put_bus_value(bucket.name(), &value, self.clock.now()).await? {
+            // A commit of which we never heard the end has won after all: without its value every later put would lose.
+            sender.send_replace(values(tx.rows().bus_values(bucket.name()).await?));
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(swap(sender, key, entry))
+    }
+
+    pub(super) fn passed(&self) -> i64 {
+        self.places().iter().map(|place| place.passed()).min().unwrap_or(0)
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Place>>> {
+        self.consumers.lock().expect("no holder of the consumers panics")
+    }
+}
+
+/// Puts a value into memory at the revision read; `false` when another one was quicker.
+fn swap(sender: &watch::Sender<Values>, key: &str, entry: Entry) -> bool {
+    sender.send_if_modified(|values| {
+        if values.get(key).map_or(0, |there| there.revision) != entry.revision {
+            return false;
+        }
+        Arc::make_mut(values).insert(key.to_owned(), Entry { revision: entry.revision + 1, value: entry.value });
+        true
+    })
+}
+
+impl Place {
+    fn takes(&self, subject: &str) -> bool {
+        self.filters.iter().any(|filter| fits(filter, subject))
+    }
+
+    fn passed(&self) -> i64 {
+        let progress = self.progress();
+        progress.in_hand.first().map_or(progress.read, |oldest| oldest - 1)
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().expect("no holder of the progress panics")
+    }
+}
+
+/// A consumer's end of the bus.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    store: Store,
+    place: Arc<Place>,
+}
+
+impl Subscription {
+    /// The next messages, once there are any; after a start, from the oldest row that is kept. Each is in hand until it is
+    /// settled.
+    pub(crate) async fn next(&self) -> Result<Batch, store::Error> {
+        loop {
+            let read = self.place.progress().read;
+            let rows = self.store.reader().await?.rows().said_after(read, BATCH).await?;
+            let Some(last) = rows.last().map(|row| row.position) else {
+                let _ = tokio::time::timeout(LOOK_AGAIN, self.place.wake.notified()).await;
+                continue;
+            };
+            let mine: Batch = rows.into_iter().filter(|row| self.place.takes(&row.subject)).collect();
+            let mut progress = self.place.progress();
+            progress.in_hand.extend(mine.iter().map(|row| row.position));
+            progress.read = last;
+            if !mine.is_empty() {
+                return Ok(mine);
+            }
+        }
+    }
+
+    /// The message at `position` is settled.
+    pub(crate) fn settled(&self, position: i64) {
+        self.place.progress().in_hand.remove(&position);
+    }
+}
+
+fn values(kept: Vec<BusValue>) -> Values {
+    Arc::new(kept.into_iter().map(|kept| (kept.key, Entry { revision: kept.revision, value: kept.value })).collect())
+}

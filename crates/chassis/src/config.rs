@@ -1,0 +1,67 @@
+//! Configuration: read once, from the environment, into checked values; every mistake is reported, not only the first.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't start with this configuration:")?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// The environment while it is being read.
+#[derive(Debug)]
+pub struct Environment<F> {
+    get: F,
+    mistakes: Vec<String>,
+}
+
+impl Environment<fn(&str) -> Option<String>> {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::new(|name| std::env::var(name).ok())
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Environment<F> {
+    /// An environment that `get` reads.
+    pub const fn new(get: F) -> Self {
+        Self { get, mistakes: Vec::new() }
+    }
+
+    /// The variable, or `default` when it is not set; a bad value is noted and the default goes on.
+    pub fn read<T: FromStr>(&mut self, name: &str, default: T) -> T
+    where
+        T::Err: fmt::Display,
+    {
+        let Some(text) = (self.get)(name) else { return default };
+        match text.parse() {
+            Ok(value) => value,
+            Err(cause) => {
+                self.mistakes.push(format!("{name}: `{}`: {cause}", text.escape_default()));
+                default
+            }
+        }
+    }
+
+    /// Adds a mistake that only shows when values are seen together.
+    pub fn mistake(&mut self, mistake: impl Into<String>) {
+        self.mistakes.push(mistake.into());
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn finish(self) -> Result<(), Mistakes> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
+    }
+}

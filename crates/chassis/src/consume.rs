@@ -1,0 +1,191 @@
+//! The consumer loop (RELIABILITY section 1.5): pull, door, suspicion, step, and what is done about each kind of failure.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use proto::envelope::Event;
+use proto::{Message, Unreadable};
+use store::{Class, Said};
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+
+use crate::core::Core;
+use crate::handler::{Cause, Failure, Handler, Incoming};
+use crate::metrics::ByService;
+use crate::park::{Hopeless, park};
+use crate::step::{Ended, step};
+use crate::telemetry::cause_span;
+use crate::wheel::Arm;
+
+/// The wait after a failure, doubled each time up to the second figure.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// A service that a statement or a permission stops for this long is broken: another release of it must start.
+const BROKEN_LIMIT: Duration = Duration::from_secs(30);
+/// A message that was in hand at this many deaths is parked: it kills us.
+const DEATHS: i64 = 5;
+/// The word that it is parked with.
+const KILLS_US: &str = "kills_us";
+
+/// Takes messages until the process stops; what is in hand then is finished.
+pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, filters: &'static [&'static str], arm: Arm) {
+    let subscription = Arc::new(core.bus.subscribe(filters));
+    let slots = Arc::new(Semaphore::new(H::PARALLEL));
+    let mut wait = BACK_OFF.0;
+    loop {
+        let next = tokio::select! { next = subscription.next() => next, () = core.stop.cancelled() => return };
+        let batch = match next {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::warn!(service = H::NAME, "can't read the stream, trying again in {wait:?}: {error:#}");
+                tokio::select! { () = tokio::time::sleep(wait) => {}, () = core.stop.cancelled() => return }
+                wait = (wait * 2).min(BACK_OFF.1);
+                continue;
+            }
+        };
+        wait = BACK_OFF.0;
+        for said in batch {
+            let slot = tokio::select! {
+                biased;
+                () = core.stop.cancelled() => return,
+                slot = Arc::clone(&slots).acquire_owned() => slot,
+            };
+            let Ok(slot) = slot else { return };
+            let (core_of_one, handler, arm, subscription) =
+                (core.clone(), Arc::clone(&handler), arm.clone(), Arc::clone(&subscription));
+            let one = async move {
+                let position = said.position;
+                if take(&core_of_one, &*handler, said, &arm).await {
+                    subscription.settled(position);
+                }
+            };
+            if H::PARALLEL == 1 {
+                one.await;
+                drop(slot);
+            } else {
+                core.tasks.spawn(async move {
+                    one.await;
+                    drop(slot);
+                });
+            }
+        }
+    }
+}
+
+/// Settles one message, however long the database or the outside world makes it wait; `false` when the process stopped first.
+async fn take<H: Handler>(core: &Core, handler: &H, said: Said, arm: &Arm) -> bool {
+    let (incoming, source, id) = match door(&said) {
+        Ok(incoming) => (Ok(incoming.clone()), incoming.source, incoming.id),
+        Err(unreadable) => (Err(unreadable), format!("/tidegate/{}", said.service), said.message_id.clone()),
+    };
+    let (mut wait, mut tries) = (BACK_OFF.0, 0);
+    let began = Instant::now();
+    loop {
+        tries += 1;
+        let hopeless = |reason, error| {
+            let tries = if reason == KILLS_US { DEATHS } else { tries };
+            Hopeless { service: H::NAME, source: &source, id: &id, reason, error, tries }
+        };
+        let settled = match &incoming {
+            Err(unreadable) => park_once(core, &said, &hopeless(unreadable.reason(), unreadable.to_string())).await,
+            Ok(incoming) => match guarded(core, handler, incoming, &said, arm).await {
+                Err(failure) if failure.class() == Class::Never => {
+                    park_once(core, &said, &hopeless(failure.reason(), chain(&failure))).await
+                }
+                other => other,
+            },
+        };
+        let Err(failure) = settled else { return true };
+        core.metrics.retried.get_or_create(&ByService { service: H::NAME }).inc();
+        tracing::warn!(service = H::NAME, fact.id = id, "message {id} has to wait {wait:?}: {}", chain(&failure));
+        if failure.class() == Class::Code && began.elapsed() > BROKEN_LIMIT {
+            core.give_up(H::NAME, &chain(&failure));
+        }
+        tokio::select! { () = tokio::time::sleep(wait) => {}, () = core.stop.cancelled() => return false }
+        wait = (wait * 2).min(BACK_OFF.1);
+    }
+}
+
+async fn park_once(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<(), Failure> {
+    let before = core.store.reader().await?.rows().is_settled(hopeless.service, hopeless.source, hopeless.id).await?;
+    if !before {
+        park(core, said, hopeless).await?;
+    }
+    Ok(())
+}
+
+/// Decodes a message, cheapest check first.
+fn door(said: &Said) -> Result<Incoming, Unreadable> {
+    let event = Event::structured(said.body.as_bytes())?;
+    let message = Message::read(&said.subject, event.clone())?;
+    Ok(Incoming::of(&event, message, said.created_at))
+}
+
+/// One try. A message that may have been in hand when we died is suspected meanwhile: only a death leaves the suspicion there.
+async fn guarded<H: Handler>(
+    core: &Core,
+    handler: &H,
+    incoming: &Incoming,
+    said: &Said,
+    arm: &Arm,
+) -> Result<(), Failure> {
+    if said.position > core.born_at {
+        return tried(core, handler, incoming, arm).await;
+    }
+    suspect::<H>(core, incoming).await?;
+    let ended = tried(core, handler, incoming, arm).await;
+    if ended.as_ref().is_err_and(|failure| failure.class() != Class::Never) {
+        trust::<H>(core, incoming).await?;
+    }
+    ended
+}
+
+/// A panic is a failure like another.
+async fn tried<H: Handler>(core: &Core, handler: &H, incoming: &Incoming, arm: &Arm) -> Result<(), Failure> {
+    let cause = Cause::Message(Box::new(incoming.clone()));
+    let span = cause_span(H::NAME, &cause);
+    let stepped = AssertUnwindSafe(step(core, handler, &cause).instrument(span)).catch_unwind().await;
+    let (ended, commit) = stepped.map_err(|panic| Failure::never("panic", panic_text(&*panic)))??;
+    if matches!(ended, Ended::Settled(_)) {
+        arm.all(&commit.wakes);
+    }
+    Ok(())
+}
+
+async fn suspect<H: Handler>(core: &Core, incoming: &Incoming) -> Result<(), Failure> {
+    if core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await? {
+        return Ok(());
+    }
+    let mut tx = core.store.begin().await?;
+    let tries = tx.suspect(H::NAME, &incoming.source, &incoming.id, core.clock.now()).await?;
+    tx.commit().await?;
+    if tries >= DEATHS {
+        return Err(Failure::never(KILLS_US, format!("the process died {tries} times with this message in hand")));
+    }
+    Ok(())
+}
+
+async fn trust<H: Handler>(core: &Core, incoming: &Incoming) -> Result<(), Failure> {
+    let mut tx = core.store.begin().await?;
+    tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
+    Ok(tx.commit().await?)
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

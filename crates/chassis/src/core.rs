@@ -1,0 +1,105 @@
+//! What a process shares among its services: store, bus, clock, metrics, and the way to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::consume::consume;
+use crate::handler::Handler;
+use crate::metrics::Metrics;
+use crate::relay::sweep;
+use crate::run::until_signal;
+use crate::wheel::{Arm, turn};
+
+/// A clean stop takes no longer.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Closing the store takes no longer.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a process shares among its services.
+#[derive(Debug, Clone)]
+pub struct Core {
+    /// The database.
+    pub store: Store,
+    /// The bus.
+    pub bus: Bus,
+    /// The one door to time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Everything that runs.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process stops.
+    pub stop: CancellationToken,
+    /// The stream's last position when the process started: what is older may have been in hand at a death.
+    pub(crate) born_at: i64,
+}
+
+impl Core {
+    /// Opens the bus over `store` and starts what belongs to no service.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn start(store: Store, clock: Clock) -> Result<Self, store::Error> {
+        let bus = Bus::in_process(&store, &clock).await?;
+        let born_at = store.reader().await?.rows().last_position().await?;
+        let core = Self {
+            store,
+            bus,
+            clock,
+            metrics: Metrics::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            born_at,
+        };
+        core.tasks.spawn(sweep(core.clone()));
+        Ok(core)
+    }
+
+    /// The process can't go on with this service: it stops, and whoever watches it starts another.
+    pub(crate) fn give_up(&self, service: &str, why: &str) {
+        tracing::error!(service, "{service} is broken, so the process stops: {why}");
+        self.stop.cancel();
+    }
+
+    /// Waits for a signal to stop.
+    ///
+    /// # Errors
+    /// When a service gave up before.
+    pub async fn until_told(&self) -> anyhow::Result<()> {
+        tokio::select! {
+            told = until_signal() => Ok(told?),
+            () = self.stop.cancelled() => anyhow::bail!("a service could not go on; the log says why"),
+        }
+    }
+
+    /// Stops taking causes, finishes what is in hand, closes the store; `false` when that took longer than 10 s.
+    pub async fn stop(self) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        let drained = tokio::time::timeout(STOP_LIMIT, self.tasks.wait()).await.is_ok();
+        // A connection that is still out must not keep the process: what it wrote is safe or rolled back.
+        let closed = tokio::time::timeout(CLOSE_LIMIT, self.store.close()).await.is_ok();
+        drained && closed
+    }
+}
+
+/// Runs a service: its consumers and its deadlines.
+pub fn serve<H: Handler>(core: &Core, handler: H) {
+    serve_handler(core, &Arc::new(handler));
+}
+
+/// Runs a service whose handler is also used elsewhere.
+pub fn serve_handler<H: Handler>(core: &Core, handler: &Arc<H>) {
+    let (arm, news) = Arm::new();
+    for (_, filters) in H::CONSUMERS {
+        core.tasks.spawn(consume(core.clone(), Arc::clone(handler), filters, arm.clone()));
+    }
+    core.tasks.spawn(turn(core.clone(), Arc::clone(handler), arm, news));
+}

@@ -1,0 +1,34 @@
+//! What every service stands on: configuration, telemetry, bus, consume, step, relay, deadlines, admin, shutdown.
+//!
+//! A service is one fact or request in, one [`Commit`] out, plus at most one client for the outside world: it implements
+//! [`Handler`], and everything else is here, once. The step, the consumer, the wheel and the sweep take store, bus and clock
+//! as arguments, so that the same code can run under a scheduler that is not tokio's.
+
+pub mod admin;
+mod bus;
+mod clock;
+mod commit;
+mod config;
+mod consume;
+mod core;
+mod handler;
+mod metrics;
+mod park;
+mod promotion;
+mod relay;
+mod run;
+mod step;
+mod telemetry;
+mod wheel;
+
+pub use bus::{Bucket, Bus, Entry};
+pub use clock::Clock;
+pub use commit::{Commit, Say};
+pub use config::{Environment, Mistakes};
+pub use core::{Core, serve, serve_handler};
+pub use handler::{Cause, Failure, Handler, Incoming};
+pub use metrics::Metrics;
+pub use promotion::{Promotable, Refused, promotable};
+pub use run::run;
+pub use step::{Stamped, say_now};
+pub use telemetry::{Trace, start_logging};

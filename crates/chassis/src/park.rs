@@ -1,0 +1,70 @@
+//! Parking: a message that can never work is kept with its reason, and everything else goes on.
+
+use std::collections::BTreeMap;
+
+use rollout::At;
+use store::{Mark, Parked, Said, Settled};
+
+use crate::core::Core;
+use crate::metrics::ByOutcome;
+
+/// A message as it came, and what is wrong with it.
+pub(crate) struct Hopeless<'a> {
+    pub(crate) service: &'static str,
+    pub(crate) source: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) error: String,
+    pub(crate) tries: i64,
+}
+
+/// Keeps the message and marks it as settled, in one transaction.
+pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<(), store::Error> {
+    let now = core.clock.now();
+    let mut tx = core.store.begin().await?;
+    tx.park(&row(said, hopeless, now)).await?;
+    tx.mark(&Mark {
+        service: hopeless.service,
+        source: hopeless.source.to_owned(),
+        message_id: hopeless.id.to_owned(),
+        settled: Settled::Parked,
+        reason: Some(hopeless.reason.to_owned()),
+        rollout_id: None,
+        handled_at: now,
+    })
+    .await?;
+    tx.trust(hopeless.service, hopeless.source, hopeless.id).await?;
+    tx.commit().await?;
+    core.bus.announce(&[]);
+    core.metrics.settled.get_or_create(&ByOutcome { service: hopeless.service, outcome: Settled::Parked.name() }).inc();
+    tracing::error!(
+        service = hopeless.service,
+        fact.id = hopeless.id,
+        subject = said.subject,
+        "parked message {} from {}: {}: {}",
+        hopeless.id.escape_default(),
+        hopeless.source.escape_default(),
+        hopeless.reason,
+        hopeless.error.escape_default()
+    );
+    Ok(())
+}
+
+fn row(said: &Said, hopeless: &Hopeless<'_>, now: At) -> Parked {
+    let headers = serde_json::from_str::<BTreeMap<String, String>>(&said.headers)
+        .map_or_else(|_| "{}".to_owned(), |_| said.headers.clone());
+    Parked {
+        id: format!("{}.{}", hopeless.service, said.position),
+        service: hopeless.service.to_owned(),
+        source: hopeless.source.to_owned(),
+        message_id: hopeless.id.to_owned(),
+        subject: said.subject.clone(),
+        reason: hopeless.reason.to_owned(),
+        error: hopeless.error.clone(),
+        headers,
+        body: said.body.clone().into_bytes(),
+        tries: hopeless.tries,
+        first_seen_at: said.created_at,
+        parked_at: now,
+    }
+}

@@ -1,0 +1,138 @@
+//! Whether a version can be promoted, and with which plan: read by the api, to refuse at once, and by registry-writer, whose
+//! word counts.
+
+use proto::VersionPromote;
+use rollout::{Model, Plan, Policy, PolicyName, RolloutId, Tenant, WhenLive, Workload};
+use serde_json::Value;
+use store::Rows;
+
+/// The policy of those who name none.
+const DEFAULT_POLICY: &str = "agent-default";
+
+/// Largest plan: it travels in a message beside the workload, and a message has 64 KiB.
+const PLAN_BYTES_MAX: usize = 48 * 1024;
+
+/// A promotion with everything that it needs.
+#[derive(Debug, Clone)]
+pub struct Promotable {
+    /// The version's servers.
+    pub workload: Workload,
+    /// The policy, resolved.
+    pub plan: Plan,
+    /// What happens while another rollout is live.
+    pub when_live: WhenLive,
+}
+
+/// Why a version can't be promoted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nobody registered the model.
+    #[error("model `{0}` is not registered; register it first")]
+    UnknownModel(String),
+    /// Nobody registered the version.
+    #[error("version `{1}` of model `{0}` is not registered; register it first")]
+    UnknownVersion(String, String),
+    /// It serves already.
+    #[error("version `{0}` is active already")]
+    AlreadyActive(String),
+    /// Its status does not allow it.
+    #[error("version `{0}` is {1} and can't be promoted")]
+    NotPromotable(String, String),
+    /// A stage that is not there.
+    #[error("target_stage `{0}` is not known; write `canary`")]
+    TargetStage(String),
+    /// Nobody saved the policy.
+    #[error("policy `{0}` does not exist; see `tidegate policies`")]
+    UnknownPolicy(String),
+    /// The policy does not compile.
+    #[error("policy: {0}")]
+    BadPolicy(String),
+}
+
+impl Refused {
+    /// The word that a rollout is rejected with.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownModel(_) => "unknown_model",
+            Self::UnknownVersion(..) => "unknown_version",
+            Self::AlreadyActive(_) => "already_active",
+            Self::NotPromotable(..) => "not_promotable",
+            Self::TargetStage(_) => "bad_target_stage",
+            Self::UnknownPolicy(_) => "unknown_policy",
+            Self::BadPolicy(_) => "bad_policy",
+        }
+    }
+}
+
+/// Reads what a promotion needs and resolves its plan.
+///
+/// # Errors
+/// The store's, outside; why the version can't be promoted, inside.
+pub async fn promotable(
+    rows: &mut Rows<'_>,
+    promote: &VersionPromote,
+) -> Result<Result<Promotable, Refused>, store::Error> {
+    if promote.target_stage != "canary" {
+        return Ok(Err(Refused::TargetStage(promote.target_stage.clone())));
+    }
+    let Some(model) = rows.model(&promote.tenant, &promote.model).await? else {
+        return Ok(Err(Refused::UnknownModel(promote.model.to_string())));
+    };
+    let Some(version) = rows.version(&promote.tenant, &promote.model, &promote.version).await? else {
+        return Ok(Err(Refused::UnknownVersion(promote.model.to_string(), promote.version.to_string())));
+    };
+    match version.status.as_str() {
+        "active" => return Ok(Err(Refused::AlreadyActive(promote.version.to_string()))),
+        "revoked" => return Ok(Err(Refused::NotPromotable(promote.version.to_string(), version.status))),
+        _ => {}
+    }
+    let policy = promote.policy.clone().or(model.spec.policy);
+    let mut plan = match plan(rows, &promote.tenant, policy).await? {
+        Ok(plan) => plan,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if !is_served(rows, &promote.tenant, &promote.model).await? {
+        // Steps need a version that takes the rest of the traffic.
+        let note =
+            format!("no version serves yet, so this one gets everything at once, whatever `{}` says", plan.policy);
+        plan = Plan { notes: vec![note], ..Plan::activate() };
+    }
+    if serde_json::to_string(&plan).is_ok_and(|text| text.len() > PLAN_BYTES_MAX) {
+        return Ok(Err(Refused::BadPolicy(format!(
+            "resolved it is larger than {PLAN_BYTES_MAX} bytes; use fewer steps or checks"
+        ))));
+    }
+    let when_live = promote.when_live.unwrap_or(plan.when_live);
+    let (matches, health) = (model.spec.matches, model.spec.health);
+    let workload = Workload { upstream: version.upstream, headers: version.headers, health, matches };
+    Ok(Ok(Promotable { workload, plan, when_live }))
+}
+
+/// Whether some version of the model serves, or is about to: the route says so, never the registry, which may lag.
+async fn is_served(rows: &mut Rows<'_>, tenant: &Tenant, model: &Model) -> Result<bool, store::Error> {
+    let nobody = RolloutId::of("", "");
+    Ok(rows.route(tenant, model).await?.is_some() || rows.live(tenant, model, &nobody).await?.is_some())
+}
+
+/// A policy by name, saved or shipped, or whole.
+async fn plan(
+    rows: &mut Rows<'_>,
+    tenant: &Tenant,
+    policy: Option<Value>,
+) -> Result<Result<Plan, Refused>, store::Error> {
+    let name = match policy {
+        None => DEFAULT_POLICY.to_owned(),
+        Some(Value::String(name)) => name,
+        Some(whole) => return Ok(compiled(&whole.to_string())),
+    };
+    let Ok(known) = PolicyName::new(name.clone()) else { return Ok(Err(Refused::UnknownPolicy(name))) };
+    if let Some(saved) = rows.policy(tenant, &known).await? {
+        return Ok(compiled(&saved.spec.to_string()));
+    }
+    Ok(Policy::preset(&name).map_or(Err(Refused::UnknownPolicy(name)), compiled))
+}
+
+fn compiled(text: &str) -> Result<Plan, Refused> {
+    Policy::from_yaml(text).and_then(|policy| policy.plan()).map_err(|error| Refused::BadPolicy(error.to_string()))
+}

@@ -1,0 +1,157 @@
+//! The step transaction (RELIABILITY section 1.2): mark, read, decide, write, say, commit; then tell the bus.
+
+use std::time::Duration;
+
+use proto::Stamp;
+use rollout::At;
+use store::{Class, Mark, Outgoing, Settled, Tx, Written};
+
+use crate::bus::Bus;
+use crate::commit::{Commit, Say};
+use crate::core::Core;
+use crate::handler::{Cause, Failure, Handler};
+use crate::metrics::{ByOutcome, ByService};
+use crate::telemetry::Trace;
+
+/// A lost race is decided anew this often before it has to wait like any other failure.
+const RACES: usize = 5;
+/// An outside call that takes longer is given up and tried again: longer than any limit of a handler's own.
+const ACT_LIMIT: Duration = Duration::from_secs(60);
+
+/// When the process stops, an outside call has so long left: the rest of the stop must fit into its 10 s too.
+const ACT_LIMIT_AT_STOP: Duration = Duration::from_secs(5);
+
+/// How a cause ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was settled now.
+    Settled(Settled),
+    /// It was settled before.
+    Before,
+}
+
+/// Runs one cause through its handler and commits what it decided.
+pub(crate) async fn step<H: Handler>(core: &Core, handler: &H, cause: &Cause) -> Result<(Ended, Commit), Failure> {
+    if is_settled::<H>(core, cause).await? {
+        return Ok((Ended::Before, Commit::applied()));
+    }
+    let seen = acted(core, handler, cause).await?;
+    for _ in 0..RACES {
+        match attempt(core, handler, cause, &seen).await {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => {}
+            Err(failure) if failure.class() == Class::Race => {}
+            Err(failure) => return Err(failure),
+        }
+        core.metrics.races_lost.get_or_create(&ByService { service: H::NAME }).inc();
+    }
+    Err(Failure::Later(format!("lost {RACES} races in a row")))
+}
+
+async fn acted<H: Handler>(core: &Core, handler: &H, cause: &Cause) -> Result<H::Seen, Failure> {
+    let stopped = async {
+        core.stop.cancelled().await;
+        tokio::time::sleep(ACT_LIMIT_AT_STOP).await;
+    };
+    tokio::select! {
+        seen = handler.act(&core.store, cause, core.clock.now()) => seen,
+        () = tokio::time::sleep(ACT_LIMIT) => Err(Failure::Later("the outside world did not answer within 60 s".to_owned())),
+        () = stopped => Err(Failure::Later("the process stops".to_owned())),
+    }
+}
+
+/// A duplicate is found before anything is done outside.
+async fn is_settled<H: Handler>(core: &Core, cause: &Cause) -> Result<bool, Failure> {
+    let Cause::Message(incoming) = cause else { return Ok(false) };
+    Ok(core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?)
+}
+
+/// One transaction; `None` when a conditional write lost.
+async fn attempt<H: Handler>(
+    core: &Core,
+    handler: &H,
+    cause: &Cause,
+    seen: &H::Seen,
+) -> Result<Option<(Ended, Commit)>, Failure> {
+    let now = core.clock.now();
+    let mut tx = core.store.begin().await?;
+    let commit = handler.handle(tx.rows(), cause, seen, now).await?;
+    for change in &commit.changes {
+        if tx.apply(change).await? == Written::Lost {
+            return Ok(None);
+        }
+    }
+    if let Cause::Message(incoming) = cause {
+        let mark = Mark {
+            service: H::NAME,
+            source: incoming.source.clone(),
+            message_id: incoming.id.clone(),
+            settled: commit.settled,
+            reason: commit.reason.clone(),
+            rollout_id: commit.rollout_id.clone(),
+            handled_at: now,
+        };
+        if !tx.mark(&mark).await? {
+            return Ok(Some((Ended::Before, Commit::applied())));
+        }
+        tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
+    }
+    let said = say_all(&mut tx, &Stamped { service: H::NAME, at: now, trace: &Trace::of(cause) }, &commit.says).await?;
+    tx.commit().await?;
+    core.bus.announce(&said);
+    core.metrics.settled.get_or_create(&ByOutcome { service: H::NAME, outcome: commit.settled.name() }).inc();
+    Ok(Some((Ended::Settled(commit.settled), commit)))
+}
+
+/// Who says a message, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamped<'a> {
+    /// The service.
+    pub service: &'static str,
+    /// When.
+    pub at: At,
+    /// The trace that it belongs to.
+    pub trace: &'a Trace,
+}
+
+async fn say_all(tx: &mut Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<Vec<(i64, String)>, store::Error> {
+    let mut said = Vec::with_capacity(says.len());
+    for say in says {
+        let outgoing = outgoing(stamped, say);
+        if let Some(position) = tx.say(&outgoing).await? {
+            said.push((position, outgoing.subject));
+        }
+    }
+    Ok(said)
+}
+
+fn outgoing(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
+    let parent = stamped.trace.child();
+    let stamp = Stamp {
+        id: say.id.clone(),
+        source: format!("/tidegate/{}", stamped.service),
+        at: stamped.at,
+        traceparent: Some(&parent),
+    };
+    let event = say.message.event(&stamp);
+    Outgoing {
+        service: stamped.service,
+        message_id: say.id.clone(),
+        rollout_id: event.rollout_id.as_deref().and_then(|id| rollout::RolloutId::new(id).ok()),
+        subject: say.message.subject().to_string(),
+        headers: "{}".to_owned(),
+        body: event.to_json(),
+        created_at: stamped.at,
+    }
+}
+
+/// Says messages inside a transaction of the caller's, commits it, and tells the bus: for those who handle no messages.
+///
+/// # Errors
+/// When the store does not take them.
+pub async fn say_now(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
+    let said = say_all(&mut tx, stamped, says).await?;
+    tx.commit().await?;
+    bus.announce(&said);
+    Ok(())
+}
