@@ -1,0 +1,15 @@
+//! analyzer: one analysis request in, verdicts out. Ticks are its own deadlines; each tick's increments, the judge's new state
+//! and the verdict are one commit, so any replica can close the next tick and any past one can be replayed.
+
+mod analysis;
+mod handler;
+mod observed;
+mod opened;
+mod tick;
+
+use chassis::Core;
+
+/// Runs the service.
+pub fn serve(core: &Core) {
+    chassis::serve(core, handler::Analyzer);
+}

@@ -1,0 +1,5 @@
+//! analyzer as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    chassis::run(analyzer::serve)
+}

@@ -1,0 +1,83 @@
+//! `analysis.run`: opens an analysis, takes an open one over into another step, or answers with its latest verdict.
+
+use chassis::{Commit, Failure, Incoming};
+use judge::{Collector, Signals, Span, Tick, seed};
+use proto::AnalysisRun;
+use rollout::At;
+use store::{Change, Rows};
+
+use crate::analysis::{Analysis, Memory, Request};
+use crate::observed::API;
+use crate::tick::readings;
+
+/// How much of the stable arm's past is the baseline.
+const BASELINE: Span = Span(60 * 60 * 1000);
+
+pub(crate) async fn opened(
+    rows: &mut Rows<'_>,
+    incoming: &Incoming,
+    run: &AnalysisRun,
+    now: At,
+) -> Result<Commit, Failure> {
+    let commit = Commit::applied().about(&run.rollout_id);
+    let Some(row) = rows.judge(&run.rollout_id).await? else {
+        let mut analysis = fresh(rows, incoming, run).await?;
+        let wake_at = entered(rows, &mut analysis, now).await?;
+        let row = Box::new(analysis.row(Some(wake_at))?);
+        return Ok(commit.wake(&run.rollout_id, row.tick, row.wake_at).change(Change::Judge { row, from: None }));
+    };
+    let mut analysis = Analysis::of(&row)?;
+    if run.attempt < row.attempt {
+        return Ok(Commit::refused("older_attempt").about(&run.rollout_id));
+    }
+    if run.attempt == row.attempt {
+        return Ok(match &analysis.verdict {
+            Some(verdict) => commit.say(format!("an.{}.0", incoming.id), analysis.reached(verdict)),
+            None => commit,
+        });
+    }
+    analysis.request = Request { message_id: incoming.id.clone(), run: run.clone() };
+    // What was said about another step or before a pause is no answer to this request.
+    analysis.verdict = None;
+    let wake_at = entered(rows, &mut analysis, now).await?;
+    let from = Some((row.attempt, row.tick));
+    let row = Box::new(analysis.row(Some(wake_at))?);
+    Ok(commit.wake(&run.rollout_id, row.tick, row.wake_at).change(Change::Judge { row, from }))
+}
+
+/// The step's first tick; samples from before its split was read back are no evidence.
+async fn entered(rows: &mut Rows<'_>, analysis: &mut Analysis, now: At) -> Result<At, Failure> {
+    let (is_planned, applied_at, tick_ms) =
+        (analysis.stable_is_planned(), analysis.request.run.applied_at, analysis.tick_ms());
+    let run = &analysis.request.run;
+    let mut posted = rows.observations(&run.tenant, &run.model).await?;
+    posted.retain(|row| row.source == API);
+    let begun = readings(analysis, posted)?;
+    let collector = &mut analysis.memory.collector;
+    collector.enter_step(applied_at.0);
+    collector.plan_stable(is_planned);
+    if !collector.knows(API) {
+        collector.hear(&begun, now.0.max(applied_at.0), tick_ms);
+    }
+    Ok(analysis.next_end(now))
+}
+
+/// An analysis that begins with the baseline: what the stable arm did in the hour before the rollout.
+async fn fresh(rows: &mut Rows<'_>, incoming: &Incoming, run: &AnalysisRun) -> Result<Analysis, Failure> {
+    let mut hour = Vec::new();
+    if let Some(stable) = &run.stable {
+        let since = run.applied_at.plus_ms(-BASELINE.ms());
+        for minute in rows.baselines((&run.tenant, &run.model, stable), since).await? {
+            let stable: Signals =
+                serde_json::from_value(minute.signals).map_err(|cause| Failure::never("bad_state", cause))?;
+            hour.push(Tick { stable, stable_planned: true, ..Tick::default() });
+        }
+    }
+    let memory = Memory { judge: seed(&run.checks, &hour), collector: Collector::new() };
+    Ok(Analysis {
+        request: Request { message_id: incoming.id.clone(), run: run.clone() },
+        memory,
+        verdict: None,
+        tick: 0,
+    })
+}

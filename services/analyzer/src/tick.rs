@@ -1,0 +1,171 @@
+//! A tick that is due: what the sources counted becomes increments, the judge folds them, and all of it is one commit.
+
+use std::collections::BTreeMap;
+
+use chassis::{Commit, Failure};
+use judge::{Collected, Reading, Signals, Tick, Window};
+use rollout::{At, Rollout, Stage};
+use serde::{Deserialize, Serialize};
+use store::{Change, Due, ObservationRow, Rows, TickRow};
+
+use crate::analysis::Analysis;
+use crate::observed::{API, Counted};
+
+/// One arm's share of a tick, as the ledger keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    step: u32,
+    elapsed_ms: i64,
+    held_ms: i64,
+    warmup: bool,
+    stable_planned: bool,
+    signals: Signals,
+}
+
+/// The ledger's tail, and where the analysis stood when it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    stood: Option<(i64, i64)>,
+    ticks: Vec<Tick>,
+}
+
+/// Reads the ledger's tail for the tick that is due.
+pub(crate) async fn ledger(rows: &mut Rows<'_>, due: &Due) -> Result<Ledger, Failure> {
+    let row = rows.judge(&due.rollout_id).await?;
+    let Some(row) = row else { return Ok(Ledger::default()) };
+    let Some(until) = row.wake_at else { return Ok(Ledger::default()) };
+    let ticks = tail(rows, &Analysis::of(&row)?, until).await?;
+    Ok(Ledger { stood: Some((row.attempt, row.tick)), ticks })
+}
+
+pub(crate) async fn closed(rows: &mut Rows<'_>, due: &Due, ledger: &Ledger, now: At) -> Result<Commit, Failure> {
+    let Some(row) = rows.judge(&due.rollout_id).await?.filter(|row| row.tick == due.version) else {
+        return Ok(Commit::applied());
+    };
+    if ledger.stood != Some((row.attempt, row.tick)) {
+        // It moved since the ledger was read: the deadline comes again.
+        return Ok(Commit::applied().wake(&due.rollout_id, row.tick, row.wake_at));
+    }
+    let Some(until) = row.wake_at else { return Ok(Commit::applied()) };
+    if until > now {
+        return Ok(Commit::applied().wake(&due.rollout_id, row.tick, row.wake_at));
+    }
+    let mut analysis = Analysis::of(&row)?;
+    let commit = Commit::applied().about(&due.rollout_id);
+    let rollout = rows.rollout(&due.rollout_id).await?;
+    let Some(rollout) = rollout.filter(|rollout| rollout.attempt == row.attempt && !rollout.stage.is_final()) else {
+        return Ok(commit.change(Change::JudgeEnded(due.rollout_id.clone())));
+    };
+    let readings = readings(&analysis, rows.observations(&row.tenant, &row.model).await?)?;
+    let tick_ms = analysis.tick_ms();
+    let collected = analysis.memory.collector.close(&readings, until.0, tick_ms);
+    let tick = tick(&analysis, &rollout, collected, until);
+    let ended = ends_the_dwell(&analysis, &tick);
+    let mut ticks = ledger.ticks.clone();
+    ticks.push(tick.clone());
+    let (state, verdict) = judge::judge(&analysis.request.run.checks, analysis.memory.judge, &ticks);
+    analysis.memory.judge = state;
+    analysis.tick += 1;
+    let is_news = ended || analysis.verdict.as_ref().is_none_or(|last| last.differs(&verdict));
+    analysis.verdict = Some(verdict.clone());
+    let next = Some(until.plus_ms(tick_ms));
+    let judged = Box::new(analysis.row(next)?);
+    let mut commit = entries(commit, &analysis, &tick)?
+        .change(Change::Judge { row: judged, from: Some((row.attempt, row.tick)) })
+        .wake(&due.rollout_id, analysis.tick, next);
+    if is_news {
+        tracing::info!(rollout.id = %due.rollout_id, attempt = row.attempt, "judged {} of {}: {:?}, {:?}", row.model, due.rollout_id, verdict.result, verdict.action);
+        commit =
+            commit.say(format!("an.{}.{}", analysis.request.message_id, analysis.tick), analysis.reached(&verdict));
+    }
+    Ok(commit)
+}
+
+/// The latest sample of each source, by the arm that its version is.
+pub(crate) fn readings(analysis: &Analysis, observations: Vec<ObservationRow>) -> Result<Vec<Reading>, Failure> {
+    let mut readings = Vec::new();
+    for observation in observations {
+        let Some(arm) = analysis.arm(&observation.version) else { continue };
+        let counted: Counted =
+            serde_json::from_value(observation.series).map_err(|cause| Failure::never("bad_state", cause))?;
+        // Posted outcomes are added up here, so none can be missed: what was there when the step began is where its counts begin.
+        let sampled_at = if observation.source == API {
+            observation.sampled_at.max(analysis.request.run.applied_at)
+        } else {
+            observation.sampled_at
+        };
+        readings.push(Reading {
+            source: observation.source,
+            arm,
+            sampled_at_ms: sampled_at.0,
+            started_at_ms: observation.started_at.0,
+            signals: counted.signals,
+        });
+    }
+    Ok(readings)
+}
+
+fn tick(analysis: &Analysis, rollout: &Rollout, collected: Collected, until: At) -> Tick {
+    let run = &analysis.request.run;
+    let elapsed_ms = until.ms_since(run.applied_at);
+    let paused = if rollout.stage == Stage::Paused { until.ms_since(rollout.entered_at).max(0) } else { 0 };
+    Tick {
+        step: run.step,
+        tick: u64::try_from(analysis.tick + 1).unwrap_or(u64::MAX),
+        elapsed_ms,
+        held_ms: run.held_ms + paused,
+        warmup: elapsed_ms - analysis.tick_ms() < run.checks.step(run.step).warmup.ms(),
+        stable_planned: analysis.stable_is_planned(),
+        candidate: collected.candidate,
+        stable: collected.stable,
+        source_failed: false,
+    }
+}
+
+/// Whether this is the first tick at or behind the dwell's end: its verdict is said whatever it is.
+fn ends_the_dwell(analysis: &Analysis, tick: &Tick) -> bool {
+    let end = analysis.request.run.dwell.ms() + tick.held_ms;
+    tick.elapsed_ms >= end && tick.elapsed_ms - analysis.tick_ms() < end
+}
+
+/// The ledger behind the new tick, as far back as the longest window of the checks, within this step.
+async fn tail(rows: &mut Rows<'_>, analysis: &Analysis, until: At) -> Result<Vec<Tick>, Failure> {
+    let run = &analysis.request.run;
+    let of_step = until.ms_since(run.applied_at) / analysis.tick_ms();
+    let wanted = match run.checks.longest_window() {
+        None => 0,
+        Some(Window::Step) => of_step,
+        Some(Window::Last(span)) => of_step.min(span.ms() / analysis.tick_ms() + 1),
+    };
+    let mut ticks: BTreeMap<i64, Tick> = BTreeMap::new();
+    for row in rows.ticks(&run.rollout_id, analysis.tick.saturating_sub(wanted).max(0)).await? {
+        let entry: Entry = serde_json::from_value(row.row).map_err(|cause| Failure::never("bad_state", cause))?;
+        let tick = ticks.entry(row.tick).or_default();
+        tick.tick = u64::try_from(row.tick).unwrap_or(0);
+        (tick.step, tick.elapsed_ms, tick.held_ms) = (entry.step, entry.elapsed_ms, entry.held_ms);
+        (tick.warmup, tick.stable_planned) = (entry.warmup, entry.stable_planned);
+        if row.arm == "candidate" { tick.candidate = entry.signals } else { tick.stable = entry.signals }
+    }
+    Ok(ticks.into_values().filter(|tick| tick.step == run.step).collect())
+}
+
+fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commit, Failure> {
+    for (arm, signals) in [("candidate", &tick.candidate), ("stable", &tick.stable)] {
+        let entry = Entry {
+            step: tick.step,
+            elapsed_ms: tick.elapsed_ms,
+            held_ms: tick.held_ms,
+            warmup: tick.warmup,
+            stable_planned: tick.stable_planned,
+            signals: signals.clone(),
+        };
+        let row = serde_json::to_value(&entry).map_err(|cause| Failure::never("bad_state", cause))?;
+        commit = commit.change(Change::Tick(Box::new(TickRow {
+            rollout_id: analysis.request.run.rollout_id.clone(),
+            arm,
+            tick: analysis.tick,
+            row,
+        })));
+    }
+    Ok(commit)
+}

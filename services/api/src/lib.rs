@@ -1,0 +1,64 @@
+//! The HTTP API: reads, and turns requests into messages. A write is checked against the rows that it reads, so that a refusal
+//! is immediate; it is then a message, and the api waits a moment for its outcome.
+
+mod guard;
+mod listener;
+mod model;
+mod observation;
+mod parked;
+mod policy;
+mod problem;
+mod promotion;
+mod rollout_view;
+mod rollouts;
+mod said;
+mod upstream;
+mod verb;
+mod version;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use chassis::{Core, Environment};
+
+pub use listener::listen;
+
+/// Runs the service on `TIDEGATE_LISTEN`; an address that can't be used stops the process.
+pub fn serve(core: &Core) {
+    core.tasks.spawn(serve_or_stop(core.clone()));
+}
+
+async fn serve_or_stop(core: Core) {
+    let mut environment = Environment::of_process();
+    let address = environment.read("TIDEGATE_LISTEN", SocketAddr::from(([127, 0, 0, 1], 7070)));
+    let served = match environment.finish() {
+        Ok(()) => listen(&core, address).await.map(drop),
+        Err(mistakes) => Err(mistakes.into()),
+    };
+    if let Err(error) = served {
+        tracing::error!("{error:#}");
+        core.stop.cancel();
+    }
+}
+
+/// Every route of the API.
+fn routes(core: &Core) -> Router {
+    Router::new()
+        .route("/v1/models", post(model::add).get(model::list))
+        .route("/v1/models/{model}", get(model::show))
+        .route("/v1/registry/{model}/versions", post(version::add).get(version::list))
+        .route("/v1/registry/{model}/{version}/promote", post(promotion::promote))
+        .route("/v1/policies", get(policy::list))
+        .route("/v1/policies/{name}", put(policy::save).get(policy::show))
+        .route("/v1/rollouts", get(rollouts::list))
+        .route("/v1/rollouts/{id}", get(rollouts::show))
+        .route("/v1/rollouts/{id}/history", get(rollouts::history))
+        .route("/v1/rollouts/{id}/{verb}", post(verb::say))
+        .route("/v1/observations", post(observation::post))
+        .route("/v1/parked", get(parked::list))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(core.clone())
+        .merge(chassis::admin::pages(core))
+}

@@ -1,0 +1,125 @@
+//! Errors as RFC 9457 problem documents: what was asked, what stopped it, what to try.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use proto::http::Problem;
+use rollout::RolloutId;
+
+/// A request that is not done.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    word: &'static str,
+    detail: String,
+    field: Option<String>,
+    rollout_id: Option<RolloutId>,
+}
+
+/// The result of a request.
+pub(crate) type Answer<T> = Result<T, Refusal>;
+
+impl Refusal {
+    fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, word, detail: detail.into(), field: None, rollout_id: None }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    pub(crate) fn forbidden(word: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, word, detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    pub(crate) fn conflict(word: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, word, detail)
+    }
+
+    pub(crate) fn unprocessable(word: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, word, detail)
+    }
+
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
+    pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    pub(crate) fn rollout(mut self, id: &RolloutId) -> Self {
+        self.rollout_id = Some(id.clone());
+        self
+    }
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Self {
+        tracing::warn!("the database did not answer a request: {error:#}");
+        Self::unavailable("the database does not answer; nothing was changed, try again")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            kind: format!("urn:tidegate:problem:{}", self.word.replace('_', "-")),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            field: self.field,
+            rollout_id: self.rollout_id,
+        };
+        let mut answer = (self.status, Json(problem)).into_response();
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        answer
+    }
+}
+
+pub(crate) async fn no_such_path() -> Refusal {
+    Refusal::not_found("there is nothing at this path; the API begins at /v1")
+}
+
+pub(crate) async fn no_such_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method")
+}
+
+/// Parses a name that stands in a path or a body.
+pub(crate) fn name<T: std::str::FromStr<Err = rollout::BadName>>(field: &str, text: &str) -> Answer<T> {
+    text.parse().map_err(|bad: rollout::BadName| Refusal::unprocessable("bad_name", bad.to_string()).field(field))
+}
+
+/// Longest name of a person in a request, in bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 200;
+/// Longest reason in a request, in bytes.
+pub(crate) const REASON_BYTES_MAX: usize = 2_000;
+
+/// Refuses a text that would not fit into a message.
+pub(crate) fn bounded(field: &str, text: Option<&str>, bytes_max: usize) -> Answer<()> {
+    match text {
+        Some(text) if text.len() > bytes_max => {
+            Err(Refusal::unprocessable("too_long", format!("{field} is longer than {bytes_max} bytes")).field(field))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a body, naming the field that is wrong.
+pub(crate) fn body<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    proto::http::read(bytes).map_err(|(detail, field)| {
+        let refusal = Refusal::unprocessable("bad_body", detail);
+        match field {
+            Some(field) => refusal.field(field),
+            None => refusal,
+        }
+    })
+}

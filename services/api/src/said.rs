@@ -1,0 +1,143 @@
+//! A write as a message: said once for an `Idempotency-Key`, and waited for.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use chassis::{Core, Say, Stamped, Trace, say_now};
+use proto::envelope::MESSAGE_BYTES_MAX;
+use proto::{Message, Stamp};
+use rollout::{RolloutId, Stage, Tenant};
+use sha2::{Digest as _, Sha256};
+use store::{Change, IdempotencyRow, Rows, Written};
+use uuid::Uuid;
+
+use crate::problem::{Answer, Refusal};
+
+/// Who says it.
+const SERVICE: &str = "api";
+/// The source of its messages.
+pub(crate) const SOURCE: &str = "/tidegate/api";
+/// How long a write waits for its outcome before it answers 202.
+const OUTCOME_LIMIT: Duration = Duration::from_secs(2);
+/// What a trace adds to a message, with room to spare.
+const STAMP_BYTES: usize = 512;
+/// Longest `Idempotency-Key`, in bytes.
+const KEY_BYTES_MAX: usize = 200;
+
+/// A request as far as it decides whether another one is the same.
+pub(crate) struct Asked<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) tenant: &'a Tenant,
+    /// Method, path and body.
+    pub(crate) what: String,
+}
+
+impl Asked<'_> {
+    fn key(&self) -> Answer<Option<String>> {
+        let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
+        let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+        key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+            Refusal::bad_request("Idempotency-Key must be 1 to 200 visible characters").field("Idempotency-Key")
+        })
+    }
+
+    fn hash(&self) -> Vec<u8> {
+        Sha256::digest(&self.what).to_vec()
+    }
+
+    /// The message that this request already became, if its key was used before; another request under the key is refused.
+    pub(crate) async fn earlier(&self, core: &Core) -> Answer<Option<String>> {
+        let Some(key) = self.key()? else { return Ok(None) };
+        let Some(row) = core.store.page().await?.rows().answered(self.tenant, &key).await? else { return Ok(None) };
+        if row.request_hash != self.hash() {
+            return Err(Refusal::unprocessable(
+                "idempotency_key_reused",
+                "this Idempotency-Key was used for another request",
+            )
+            .field("Idempotency-Key"));
+        }
+        Ok(Some(row.message_id))
+    }
+
+    /// Says the message and gives its id.
+    pub(crate) async fn say(&self, core: &Core, message: Message) -> Answer<String> {
+        Ok(self.say_all(core, vec![message]).await?.swap_remove(0))
+    }
+
+    /// Says what one request asks for, all of it or nothing, and gives the ids; the key remembers the first.
+    pub(crate) async fn say_all(&self, core: &Core, messages: Vec<Message>) -> Answer<Vec<String>> {
+        let id = format!("cmd.{}", Uuid::now_v7().simple());
+        let mut says = Vec::with_capacity(messages.len());
+        for message in messages {
+            let id = if says.is_empty() { id.clone() } else { format!("cmd.{}", Uuid::now_v7().simple()) };
+            let stamp = Stamp { id: id.clone(), source: SOURCE.to_owned(), at: core.clock.now(), traceparent: None };
+            if message.event(&stamp).to_json().len() > MESSAGE_BYTES_MAX - STAMP_BYTES {
+                return Err(Refusal::unprocessable("too_large", "the request does not fit into a message of 64 KiB"));
+            }
+            says.push(Say { id, message });
+        }
+        let mut tx = core.store.begin().await?;
+        if let Some(key) = self.key()? {
+            let row = IdempotencyRow {
+                tenant: self.tenant.clone(),
+                key,
+                request_hash: self.hash(),
+                message_id: id.clone(),
+                answer: serde_json::Value::Null,
+                created_at: core.clock.now(),
+            };
+            if tx.apply(&Change::Idempotency(Box::new(row))).await? == Written::Lost {
+                drop(tx);
+                return Ok(vec![self.earlier(core).await?.unwrap_or(id)]);
+            }
+        }
+        let parent = self.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let stamped = Stamped { service: SERVICE, at: core.clock.now(), trace: &Trace::from_parent(parent) };
+        say_now(&core.bus, tx, &stamped, &says).await?;
+        Ok(says.into_iter().map(|say| say.id).collect())
+    }
+}
+
+/// What a write waits for.
+pub(crate) enum Outcome<'a> {
+    /// The service has settled the message.
+    Settled { service: &'a str, id: &'a str },
+    /// The traffic is back, and was read back from every live router.
+    Back(&'a RolloutId),
+}
+
+impl Outcome<'_> {
+    async fn is_there(&self, mut rows: Rows<'_>) -> Result<bool, store::Error> {
+        match self {
+            Self::Settled { service, id } => rows.is_settled(service, SOURCE, id).await,
+            Self::Back(id) => {
+                let row = rows.rollout(id).await?;
+                Ok(row.is_some_and(|row| row.stage.is_final() && row.stage != Stage::Completed))
+            }
+        }
+    }
+
+    /// Looks after each commit, at most as long as a write may wait; `false` when it is not there by then.
+    pub(crate) async fn within_limit(self, core: &Core) -> Answer<bool> {
+        let mut commits = core.bus.commits();
+        let wait = async {
+            loop {
+                commits.borrow_and_update();
+                let mut reader = core.store.page().await?;
+                if self.is_there(reader.rows()).await? {
+                    return Ok::<_, store::Error>(true);
+                }
+                drop(reader);
+                if commits.changed().await.is_err() {
+                    return Ok(false);
+                }
+            }
+        };
+        tokio::time::timeout(OUTCOME_LIMIT, wait).await.map_or(Ok(false), |done| done.map_err(Refusal::from))
+    }
+}
+
+/// Waits until `service` has settled the message; `false` when it has not within the limit.
+pub(crate) async fn settled(core: &Core, service: &str, id: &str) -> Answer<bool> {
+    Outcome::Settled { service, id }.within_limit(core).await
+}

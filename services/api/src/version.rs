@@ -1,0 +1,99 @@
+//! Versions of a model.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use chassis::Core;
+use proto::http::{NewVersion, Page, VersionView};
+use proto::{Message, VersionRegister};
+use rollout::{Model, Tenant};
+use store::VersionRow;
+
+use crate::model::{PAGE, registered};
+use crate::problem::{Answer, Refusal, body, name};
+use crate::said::{Asked, settled};
+use crate::upstream;
+
+pub(crate) async fn add(
+    State(core): State<Core>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Answer<(StatusCode, Json<VersionView>)> {
+    let (tenant, model): (_, Model) = (Tenant::default(), name("model", &model)?);
+    let new: NewVersion = body(&bytes)?;
+    upstream::check(&new.upstream)?;
+    upstream::check_headers(new.headers.iter())?;
+    let mut reader = core.store.page().await?;
+    registered(&mut reader.rows(), &model).await?;
+    if let Some(row) = reader.rows().version(&tenant, &model, &new.version).await? {
+        return again(&new, row);
+    }
+    drop(reader);
+    let register = VersionRegister {
+        tenant: tenant.clone(),
+        model: model.clone(),
+        version: new.version.clone(),
+        upstream: new.upstream.clone(),
+        headers: new.headers.clone(),
+        artifact_uri: new.artifact_uri.clone(),
+        metadata: new.metadata.clone(),
+        requested_by: "local".to_owned(),
+    };
+    let asked = Asked {
+        headers: &headers,
+        tenant: &tenant,
+        what: format!("POST /v1/registry/{model}/versions {}", String::from_utf8_lossy(&bytes)),
+    };
+    let id = match asked.earlier(&core).await? {
+        Some(id) => id,
+        None => asked.say(&core, Message::VersionRegister(register)).await?,
+    };
+    if !settled(&core, "registry-writer", &id).await? {
+        return Err(Refusal::unavailable("the registry has not answered yet; ask again"));
+    }
+    let row = core.store.page().await?.rows().version(&tenant, &model, &new.version).await?;
+    let row = row.ok_or_else(|| Refusal::unavailable("the registry did not take the version; ask again"))?;
+    // Somebody else may have been quicker with other content: that is a conflict, as it would have been before.
+    again(&new, row).map(|(_, view)| (StatusCode::CREATED, view))
+}
+
+/// A version never changes: the same again is fine, another content is a conflict.
+fn again(new: &NewVersion, row: VersionRow) -> Answer<(StatusCode, Json<VersionView>)> {
+    let same = row.upstream == new.upstream
+        && row.headers == new.headers
+        && row.artifact_uri == new.artifact_uri
+        && row.metadata == new.metadata;
+    if same {
+        return Ok((StatusCode::OK, Json(view(row))));
+    }
+    Err(Refusal::conflict(
+        "version_exists",
+        format!("version `{}` is registered with other content, and a version never changes", new.version),
+    )
+    .field("version"))
+}
+
+pub(crate) async fn list(State(core): State<Core>, Path(model): Path<String>) -> Answer<Json<Page<VersionView>>> {
+    let model: Model = name("model", &model)?;
+    let mut reader = core.store.page().await?;
+    registered(&mut reader.rows(), &model).await?;
+    let rows = reader.rows().versions(&Tenant::default(), &model, PAGE.1).await?;
+    Ok(Json(Page { items: rows.into_iter().map(view).collect(), cursor: None }))
+}
+
+fn view(row: VersionRow) -> VersionView {
+    VersionView {
+        model: row.name,
+        version: row.version,
+        status: row.status,
+        traffic_pct: row.traffic_pct,
+        upstream: row.upstream,
+        headers: row.headers,
+        artifact_uri: row.artifact_uri,
+        metadata: row.metadata,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}

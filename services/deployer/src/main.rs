@@ -1,0 +1,5 @@
+//! deployer as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    chassis::run(deployer::serve)
+}

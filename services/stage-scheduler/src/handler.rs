@@ -1,0 +1,208 @@
+//! One fact in, one commit out.
+
+use chassis::{Cause, Commit, Failure, Handler, Incoming};
+use proto::{Message, PromotionRequested};
+use rollout::{At, Before, Fact, Request, Rollout, RolloutId, Seen, Stage, What, decide};
+use store::{Change, Due, RefusalRow, Rows, Store};
+use uuid::Uuid;
+
+use crate::decided::{Asked, committed, refused};
+use crate::heard::{Heard, heard};
+
+/// The source of deadlines, which are never on the bus.
+const CLOCK: &str = "/tidegate/clock";
+
+/// The handler.
+pub(crate) struct StageScheduler;
+
+impl Handler for StageScheduler {
+    const NAME: &'static str = "stage-scheduler";
+    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[
+        ("stage-scheduler-cmd", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested"]),
+        (
+            "stage-scheduler-urgent",
+            &[
+                "tg.urgent.*.*.verdict.reached",
+                "tg.urgent.*.*.split.applied",
+                "tg.urgent.*.*.split.failed",
+                "tg.urgent.*.*.workload.failed",
+            ],
+        ),
+        (
+            "stage-scheduler",
+            &[
+                "tg.normal.*.*.verdict.reached",
+                "tg.normal.*.*.split.applied",
+                "tg.normal.*.*.split.failed",
+                "tg.normal.*.*.workload.ready",
+            ],
+        ),
+    ];
+    type Seen = ();
+
+    async fn act(&self, _: &Store, _: &Cause, _: At) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn handle(&self, mut rows: Rows<'_>, cause: &Cause, (): &(), now: At) -> Result<Commit, Failure> {
+        match cause {
+            Cause::Deadline(due) => deadline(&mut rows, due, now).await,
+            Cause::Message(incoming) => match &incoming.message {
+                Message::PromotionRequested(requested) => request(&mut rows, incoming, requested, now).await,
+                other => {
+                    let heard = heard(other)
+                        .ok_or_else(|| Failure::never("unknown_type", "stage-scheduler does not take this message"))?;
+                    fact(&mut rows, incoming, heard, now).await
+                }
+            },
+        }
+    }
+
+    async fn due(&self, mut rows: Rows<'_>, before: At, limit: i64) -> Result<Vec<Due>, Failure> {
+        Ok(rows.due_rollouts(before, limit).await?)
+    }
+}
+
+/// A new rollout, whatever becomes of it.
+async fn request(
+    rows: &mut Rows<'_>,
+    incoming: &Incoming,
+    asked: &PromotionRequested,
+    now: At,
+) -> Result<Commit, Failure> {
+    if rows.rollout(&asked.rollout_id).await?.is_some() {
+        return Ok(Commit::refused("duplicate").about(&asked.rollout_id));
+    }
+    let row = requested(asked, now);
+    let what = What::Requested { when_live: asked.when_live, refusal: asked.refusal.clone() };
+    let fact =
+        Fact { what, actor: asked.requested_by.clone(), reason: asked.reason.clone(), seen: seen(rows, &row).await? };
+    let decision = decide(&row, &fact, now).map_err(|refusal| Failure::never("refused", refusal))?;
+    let salt = salt(rows, &row).await?;
+    let asked = Asked {
+        row: &row,
+        fact: &fact,
+        source: &incoming.source,
+        id: &incoming.id,
+        evidence: None,
+        salt: Some(salt),
+        route: None,
+    };
+    Ok(committed(&asked, decision, now))
+}
+
+/// The row before its first fact.
+fn requested(asked: &PromotionRequested, now: At) -> Rollout {
+    let request = Request {
+        id: asked.rollout_id.clone(),
+        tenant: asked.tenant.clone(),
+        model: asked.model.clone(),
+        candidate: asked.candidate.clone(),
+        workload: asked.workload.clone(),
+        requested_by: asked.requested_by.clone(),
+        plan: asked.plan.clone(),
+    };
+    Rollout::requested(request, now)
+}
+
+/// New for each rollout, unless a retry is to hit the same sessions.
+async fn salt(rows: &mut Rows<'_>, row: &Rollout) -> Result<String, Failure> {
+    if row.plan.keep_cohort
+        && let Some(last) = rows.rollout_of(&row.tenant, &row.model).await?
+        && last.candidate == row.candidate
+        && let Some(salt) = rows.salt(&last.id).await?
+    {
+        return Ok(salt);
+    }
+    Ok(Uuid::new_v4().simple().to_string())
+}
+
+async fn fact(rows: &mut Rows<'_>, incoming: &Incoming, heard: Heard, now: At) -> Result<Commit, Failure> {
+    let Some(row) = rows.rollout(&heard.rollout_id).await? else {
+        return Ok(Commit::refused("unknown_rollout").about(&heard.rollout_id));
+    };
+    if let Some(version) = heard.if_version
+        && !still_there(rows, &row, version).await?
+    {
+        return Ok(moved_since(&row, incoming, &heard, now));
+    }
+    let fact = Fact { what: heard.what, actor: heard.actor, reason: heard.reason, seen: seen(rows, &row).await? };
+    let told = Told { fact, source: &incoming.source, id: &incoming.id, evidence: heard.evidence };
+    moved(rows, &row, told, now).await
+}
+
+/// The word was meant for another stage or step.
+fn moved_since(row: &Rollout, incoming: &Incoming, heard: &Heard, now: At) -> Commit {
+    const REASON: &str = "moved_since";
+    Commit::refused(REASON).about(&row.id).change(Change::Refuse(RefusalRow {
+        rollout_id: row.id.clone(),
+        fact_source: incoming.source.clone(),
+        fact_id: incoming.id.clone(),
+        fact_kind: heard.what.kind().to_owned(),
+        reason: REASON.to_owned(),
+        actor: heard.actor.clone(),
+        at_version: row.version,
+        refused_at: now,
+    }))
+}
+
+/// Whether stage and step are still those of `version`.
+async fn still_there(rows: &mut Rows<'_>, row: &Rollout, version: i64) -> Result<bool, Failure> {
+    let entry = rows.history(&row.id, version.saturating_sub(1), 1).await?.into_iter().next();
+    Ok(entry
+        .is_some_and(|entry| entry.version == version && entry.to_stage == row.stage.name() && entry.step == row.step))
+}
+
+/// A deadline that another one was quicker than is dropped: it is nobody's message.
+async fn deadline(rows: &mut Rows<'_>, due: &Due, now: At) -> Result<Commit, Failure> {
+    let Some(row) = rows.rollout(&due.rollout_id).await? else { return Ok(Commit::applied()) };
+    if row.version != due.version || row.wake_at.is_none_or(|wake_at| wake_at > now) {
+        return Ok(Commit::applied().wake(&row.id, row.version, row.wake_at));
+    }
+    let what = What::DeadlinePassed { version: row.version };
+    let fact = Fact { what, actor: "stage-scheduler".to_owned(), reason: None, seen: seen(rows, &row).await? };
+    let id = format!("{}.{}", row.id, row.version);
+    moved(rows, &row, Told { fact, source: CLOCK, id: &id, evidence: None }, now).await
+}
+
+/// A fact with the message that told it.
+struct Told<'a> {
+    fact: Fact,
+    source: &'a str,
+    id: &'a str,
+    evidence: Option<serde_json::Value>,
+}
+
+async fn moved(rows: &mut Rows<'_>, row: &Rollout, told: Told<'_>, now: At) -> Result<Commit, Failure> {
+    let Told { fact, source, id, evidence } = told;
+    let mut asked = Asked { row, fact: &fact, source, id, evidence, salt: None, route: None };
+    match decide(row, &fact, now) {
+        Ok(decision) => {
+            if decision.next.generation != row.generation || decision.next.stage.is_final() {
+                asked.route = rows.route(&row.tenant, &row.model).await?;
+                asked.salt = rows.salt(&row.id).await?;
+            }
+            Ok(committed(&asked, decision, now))
+        }
+        Err(refusal) => Ok(refused(&asked, refusal, now)),
+    }
+}
+
+/// What the step sees beside the row.
+async fn seen(rows: &mut Rows<'_>, row: &Rollout) -> Result<Seen, Failure> {
+    let route = rows.route(&row.tenant, &row.model).await?;
+    let live = if row.stage == Stage::Queued { live(rows, row).await? } else { None };
+    Ok(Seen {
+        generation: route.as_ref().map_or(0, |route| route.generation),
+        // Only who leaves the queue copies the split before; later facts need not carry it into the log.
+        route: route.filter(|_| row.stage == Stage::Queued).map(|route| Before {
+            stable: route.stable,
+            arms: route.arms.into_iter().filter(|arm| arm.basis_points != rollout::Share::ZERO).collect(),
+        }),
+        live,
+    })
+}
+
+async fn live(rows: &mut Rows<'_>, row: &Rollout) -> Result<Option<(RolloutId, Stage)>, Failure> {
+    Ok(rows.live(&row.tenant, &row.model, &row.id).await?)
+}

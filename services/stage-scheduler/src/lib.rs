@@ -1,0 +1,14 @@
+//! stage-scheduler owns rollouts: it is the only writer of their rows, their log and the wished routes, and keeps their
+//! deadlines. All it knows about rollouts is `rollout::decide`; here a fact is read from a message and a decision becomes a
+//! commit.
+
+mod decided;
+mod handler;
+mod heard;
+
+use chassis::Core;
+
+/// Runs the service.
+pub fn serve(core: &Core) {
+    chassis::serve(core, handler::StageScheduler);
+}

@@ -1,0 +1,106 @@
+//! The routers as a target: one value in a bucket, taken by all of them, and a word of each that it serves it.
+
+use std::time::Duration;
+
+use chassis::{Bucket, Bus, Clock, Core, Entry};
+use judge::Span;
+use rollout::{Direction, Route};
+
+/// A router whose heartbeat is older is dead.
+const ALIVE: Span = Span(15_000);
+/// How long a forward split waits for a router that does not confirm: longer than it takes to find it dead.
+const FORWARD_LIMIT: Duration = Duration::from_secs(20);
+/// A retreat is said again after a second anyway.
+const BACK_LIMIT: Duration = Duration::from_secs(2);
+
+/// The routers.
+#[derive(Debug, Clone)]
+pub(crate) struct Routers {
+    bus: Bus,
+    clock: Clock,
+}
+
+/// What became of a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// Every live router serves it.
+    By(Vec<String>),
+    /// Not yet, with the reason.
+    NotYet(String),
+    /// A newer one is there.
+    Older,
+}
+
+impl Routers {
+    pub(crate) fn new(core: &Core) -> Self {
+        Self { bus: core.bus.clone(), clock: core.clock.clone() }
+    }
+
+    /// Puts the wish into the bucket, unless what is there is newer: a stale write can't win, because it names the revision
+    /// that it read. Gives `false` when a newer one is there.
+    pub(crate) async fn write(&self, wish: &Route) -> Result<bool, store::Error> {
+        let key = proto::subject::key(&wish.tenant, &wish.model);
+        loop {
+            let there = self.bus.watch(Bucket::Route).borrow().get(&key).cloned();
+            let served = there.as_ref().and_then(|entry| serde_json::from_str::<Route>(&entry.value).ok());
+            match served {
+                Some(served) if served.generation > wish.generation => return Ok(false),
+                Some(served) if served == *wish => return Ok(true),
+                _ => {}
+            }
+            let value = serde_json::to_string(wish)
+                .map_err(|cause| store::Error::Stored { what: "route", cause: cause.to_string() })?;
+            if self
+                .bus
+                .put(Bucket::Route, &key, Entry { revision: there.map_or(0, |entry| entry.revision), value })
+                .await?
+            {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Applies a wish and reads it back from every live router.
+    pub(crate) async fn apply(&self, wish: &Route) -> Result<Applied, store::Error> {
+        let mut said = self.bus.watch(Bucket::Router);
+        if !self.write(wish).await? {
+            return Ok(Applied::Older);
+        }
+        let limit = if wish.direction == Direction::Back { BACK_LIMIT } else { FORWARD_LIMIT };
+        let confirmed = async {
+            loop {
+                let (serving, missing) = self.read(wish);
+                if missing.is_empty() && !serving.is_empty() {
+                    return serving;
+                }
+                // A heartbeat that grows old changes nothing in the bucket, so the wait also looks by itself.
+                let _ = tokio::time::timeout(Duration::from_secs(1), said.changed()).await;
+            }
+        };
+        if let Ok(serving) = tokio::time::timeout(limit, confirmed).await {
+            return Ok(Applied::By(serving));
+        }
+        let (_, missing) = self.read(wish);
+        Ok(Applied::NotYet(match missing.as_slice() {
+            [] => "no router is alive".to_owned(),
+            missing => format!("not confirmed by {}", missing.join(", ")),
+        }))
+    }
+
+    /// The live routers that serve the wish, and those that do not.
+    fn read(&self, wish: &Route) -> (Vec<String>, Vec<String>) {
+        let mut said = self.bus.watch(Bucket::Router);
+        let values = said.borrow_and_update().clone();
+        let now = self.clock.now();
+        let alive = values.iter().filter_map(|(key, entry)| {
+            let router = key.strip_suffix("._._")?;
+            let beat_at = entry.value.parse().ok().map(rollout::At)?;
+            (now.ms_since(beat_at) <= ALIVE.ms()).then_some(router)
+        });
+        let place = proto::subject::key(&wish.tenant, &wish.model);
+        alive.map(str::to_owned).partition(|router| {
+            values.get(&format!("{router}.{place}")).and_then(|entry| entry.value.parse::<i64>().ok())
+                == Some(wish.generation)
+        })
+    }
+}
