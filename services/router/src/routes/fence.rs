@@ -1,0 +1,82 @@
+//! The fences: which routes may be served after what is served now. Values in, an answer out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rollout::{Direction, Route};
+use rollout::{Model, RolloutId, Tenant};
+
+use super::Adoption;
+use crate::saved::Lock;
+use crate::table::Table;
+
+/// Rollouts of one model that stay locked out. Generations alone refuse all older ones; the lock is for the latest.
+const LOCKS_MAX: usize = 16;
+
+/// The rollouts that never go forward again.
+#[derive(Debug, Default)]
+pub(super) struct Locks(BTreeMap<(Tenant, Model), VecDeque<RolloutId>>);
+
+impl Locks {
+    pub(super) fn of(saved: Vec<Lock>) -> Self {
+        Self(saved.into_iter().map(|lock| ((lock.tenant, lock.model), lock.rollouts.into())).collect())
+    }
+
+    pub(super) fn saved(&self) -> Vec<Lock> {
+        let lock = |((tenant, model), rollouts): (&(Tenant, Model), &VecDeque<RolloutId>)| Lock {
+            tenant: tenant.clone(),
+            model: model.clone(),
+            rollouts: rollouts.iter().cloned().collect(),
+        };
+        self.0.iter().map(lock).collect()
+    }
+
+    pub(super) fn add(&mut self, tenant: &Tenant, model: &Model, rollout: &RolloutId) {
+        let locks = self.0.entry((tenant.clone(), model.clone())).or_default();
+        if locks.contains(rollout) {
+            return;
+        }
+        if locks.len() == LOCKS_MAX {
+            locks.pop_front();
+        }
+        locks.push_back(rollout.clone());
+    }
+
+    fn has(&self, tenant: &Tenant, model: &Model, rollout: &RolloutId) -> bool {
+        self.0.get(&(tenant.clone(), model.clone())).is_some_and(|locks| locks.contains(rollout))
+    }
+}
+
+/// Whether a route may follow the one that its model has: by generation, and not forward after a retreat.
+pub(super) fn pass(table: &Table, locks: &Locks, route: &Arc<Route>) -> Result<(), Adoption> {
+    let refused = |why| Err(Adoption::Refused(why));
+    if let Some(served) = table.of_model(&route.tenant, &route.model) {
+        let current = served.route();
+        if route.generation < current.generation {
+            return Err(Adoption::Stale);
+        }
+        if route == current {
+            return Err(Adoption::Unchanged);
+        }
+        if route.generation == current.generation {
+            return refused(format!("generation {} is served with other content", route.generation));
+        }
+    }
+    match &route.rollout_id {
+        Some(rollout) if route.direction == Direction::Forward && locks.has(&route.tenant, &route.model, rollout) => {
+            refused(format!("rollout {rollout} was turned back, so it never goes forward again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the match of a route is free or its own.
+pub(super) fn own_match(table: &Table, route: &Route) -> Result<(), Adoption> {
+    let key = route.matches.key();
+    match table.owner_of(&key).map(|owner| owner.route()) {
+        Some(owner) if (&owner.tenant, &owner.model) != (&route.tenant, &route.model) => {
+            Err(Adoption::Refused(format!("match: `{key}` belongs to {}/{}", owner.tenant, owner.model)))
+        }
+        _ => Ok(()),
+    }
+}

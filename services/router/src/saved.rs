@@ -1,0 +1,97 @@
+//! The last good routes on disk, so that a router starts and serves with everything else dead.
+//!
+//! The file is replaced whole: written beside, synced, renamed, the folder synced. It holds salts and headers, hence mode 0600. A
+//! file that cannot be read is put aside, never overwritten, and the router starts empty.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rollout::Route;
+use rollout::{Model, RolloutId, Tenant};
+use serde::{Deserialize, Serialize};
+
+const FORMAT: u32 = 1;
+const OWNER_ONLY: u32 = 0o600;
+
+/// What the file holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    format: u32,
+    pub(crate) saved_at_ms: u64,
+    pub(crate) routes: Vec<Route>,
+    #[serde(default)]
+    pub(crate) locks: Vec<Lock>,
+}
+
+/// Rollouts of a model that never go forward again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Lock {
+    pub(crate) tenant: Tenant,
+    pub(crate) model: Model,
+    pub(crate) rollouts: Vec<RolloutId>,
+}
+
+/// The folder that the file is in.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    folder: PathBuf,
+}
+
+impl Saved {
+    pub(crate) fn new(saved_at_ms: u64, routes: Vec<Route>, locks: Vec<Lock>) -> Self {
+        Self { format: FORMAT, saved_at_ms, routes, locks }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let saved: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if saved.format == FORMAT {
+            Ok(saved)
+        } else {
+            Err(format!("its format is {}, and only {FORMAT} is known", saved.format))
+        }
+    }
+}
+
+impl Disk {
+    /// Makes the folder if need be.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("routes.json")
+    }
+
+    /// What was saved last; nothing if there is no file or no good one.
+    pub(crate) fn read(&self) -> io::Result<Saved> {
+        let path = self.path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::new(0, Vec::new(), Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let why = match Saved::read(&bytes) {
+            Ok(saved) => return Ok(saved),
+            Err(why) => why,
+        };
+        let aside = self.folder.join("routes.json.corrupt");
+        tracing::warn!(path = %path.display(), "{} cannot be read, so it is now {} and no route is served: {why}", path.display(), aside.display());
+        fs::rename(&path, &aside)?;
+        Ok(Saved::new(0, Vec::new(), Vec::new()))
+    }
+
+    /// Replaces what was saved. Returns when a power cut could not undo it.
+    pub(crate) fn write(&self, saved: &Saved) -> io::Result<()> {
+        let beside = self.folder.join("routes.json.next");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&beside)?;
+        // The mode above counts only for a file that is made, not for one that a crash left behind.
+        file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+        file.write_all(&serde_json::to_vec(saved)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, self.path())?;
+        File::open(&self.folder)?.sync_all()
+    }
+}

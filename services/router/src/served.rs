@@ -1,0 +1,104 @@
+//! A route made ready for the data path: addresses parsed, header values built, counters at hand.
+//!
+//! Everything that can be wrong with a route is found here, before it is adopted, so that a request never fails on its route.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue};
+use rollout::{Arm, NoKey, Route};
+
+use crate::counts::{ArmCounters, Counts, Role};
+use crate::headers;
+use crate::key::Key;
+use crate::upstream::Upstream;
+
+/// Age at which a request counts as hanging where the route names none (CONTRACTS section 6).
+const HANG_AFTER: Duration = Duration::from_secs(60);
+
+/// A route that requests can be answered from.
+#[derive(Debug, Clone)]
+pub struct Served {
+    route: Arc<Route>,
+    stable: usize,
+    arms: Vec<ServedArm>,
+    pub(crate) session_header: HeaderName,
+    pub(crate) rollout_id: Option<HeaderValue>,
+    pub(crate) hang_after: Duration,
+}
+
+/// One arm of it.
+#[derive(Debug, Clone)]
+pub(crate) struct ServedArm {
+    pub(crate) role: Role,
+    pub(crate) version: HeaderValue,
+    pub(crate) upstream: Upstream,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) counters: Arc<ArmCounters>,
+    /// Requests of the live rollout that this arm got.
+    pub(crate) exposure: Option<Arc<AtomicU64>>,
+}
+
+impl Served {
+    /// Checks and compiles a route, and makes the counters of its arms. `own` is our own listener, which is no upstream.
+    ///
+    /// # Errors
+    /// A sentence that names the field.
+    pub fn new(route: Arc<Route>, counts: &Counts, own: SocketAddr) -> Result<Self, String> {
+        route.check()?;
+        let stable = route.arms.iter().position(|arm| arm.version == route.stable).ok_or("stable: no arm serves it")?;
+        let session_header = HeaderName::try_from(route.matches.session_header.as_str())
+            .map_err(|_| "match.session_header: not a header name")?;
+        let arms = route.arms.iter().map(|arm| compile(&route, arm, counts, own)).collect::<Result<_, _>>()?;
+        let rollout_id = route.rollout_id.as_ref().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
+        let hang_after = route.hang_after_ms.map_or(HANG_AFTER, |ms| Duration::from_millis(u64::from(ms)));
+        Ok(Self { route, stable, arms, session_header, rollout_id, hang_after })
+    }
+
+    /// The route as it was adopted.
+    #[must_use]
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// The index of the arm for a session key.
+    #[must_use]
+    pub fn arm_for(&self, key: &str) -> usize {
+        self.route.arm_for(key)
+    }
+
+    /// The arm that answers a request with this key.
+    pub(crate) fn arm_of(&self, key: &Key) -> &ServedArm {
+        let to_stable = key.is_of_request() && self.route.matches.no_key == NoKey::Stable;
+        let index = if to_stable { self.stable } else { self.arm_for(key.text()) };
+        // Indices come from the arms themselves, which are never empty: their shares sum to the whole.
+        &self.arms[index]
+    }
+}
+
+fn compile(route: &Route, arm: &Arm, counts: &Counts, own: SocketAddr) -> Result<ServedArm, String> {
+    let upstream =
+        Upstream::parse(&arm.upstream, own).map_err(|why| format!("arms.{}.upstream: {why}", arm.version))?;
+    let headers = arm.headers.iter().map(|(name, value)| header(arm, name, value)).collect::<Result<_, _>>()?;
+    let version =
+        HeaderValue::from_str(arm.version.as_str()).map_err(|_| format!("arms.{}: not a header value", arm.version))?;
+    let counters = counts.arm(&route.tenant, &route.model, &arm.version);
+    let exposure = route.rollout_id.as_ref().map(|rollout| counters.exposure_of(rollout));
+    let role = if arm.version == route.stable { Role::Stable } else { Role::Candidate };
+    Ok(ServedArm { role, version, upstream, headers, counters, exposure })
+}
+
+fn header(arm: &Arm, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let field = format!("arms.{}.headers.{}", arm.version, name.escape_default());
+    if value.starts_with("secret:") {
+        return Err(format!("{field}: this router holds no secrets, so it cannot send `secret:` values"));
+    }
+    let name = HeaderName::try_from(name).map_err(|_| format!("{field}: not a header name"))?;
+    if headers::is_ours(&name) {
+        return Err(format!("{field}: the connection's own headers cannot be set"));
+    }
+    let value = HeaderValue::from_str(value).map_err(|_| format!("{field}: not a header value"))?;
+    Ok((name, value))
+}
