@@ -1,0 +1,225 @@
+//! What can be typed. The comments of this file are the program's help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rollout::{Model, Version};
+
+mod catalogue;
+mod parse;
+
+pub(crate) use catalogue::{ModelsVerb, NewModelArguments, NewVersionArguments, PoliciesVerb, VersionsVerb};
+use parse::{duration, when_live};
+
+/// Takes new versions of models live in small steps, and back at the first sign of trouble.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Where the server is.
+    #[arg(long, global = true, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub(crate) url: String,
+    /// The API key.
+    #[arg(long, global = true, env = "TIDEGATE_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 done (wait: promoted), 1 failed, 2 (wait) ended without promotion, \
+3 (wait) still running at the timeout, 64 wrong usage, 130 interrupted.\n\n\
+New here? `tidegate demo` shows everything in less than a minute.";
+
+/// What is asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in this process: API, router, judge and scheduler.
+    Up(UpArguments),
+    /// Watch a good and a bad version being rolled out, without a server, in less than a minute.
+    Demo(DemoArguments),
+    /// List the models, or add one.
+    #[command(args_conflicts_with_subcommands = true)]
+    Models {
+        #[command(flatten)]
+        shown: Shown,
+        #[command(subcommand)]
+        verb: Option<ModelsVerb>,
+    },
+    /// List the versions of a model, or add one.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Versions {
+        /// The model.
+        #[arg(required = true)]
+        model: Option<Model>,
+        #[command(flatten)]
+        shown: Shown,
+        #[command(subcommand)]
+        verb: Option<VersionsVerb>,
+    },
+    /// List the policies, show one, or save one.
+    #[command(args_conflicts_with_subcommands = true)]
+    Policies {
+        #[command(flatten)]
+        shown: Shown,
+        #[command(subcommand)]
+        verb: Option<PoliciesVerb>,
+    },
+    /// Begin to roll out a version.
+    Promote(PromoteArguments),
+    /// List the rollouts, the newest first.
+    Rollouts {
+        /// How many at most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+        limit: u16,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Show a rollout: its steps, its split, its checks, and what would decide next.
+    Show {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Follow a rollout until it ends; the exit code is that of `wait`.
+    Watch {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Show every move of a rollout and everything that was refused: when, by whom, why.
+    History {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Wait until a rollout ends. Exit code 0: promoted, 2: not promoted, 3: still running.
+    Wait {
+        #[command(flatten)]
+        which: Which,
+        /// How long at most.
+        #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME")]
+        timeout: Duration,
+    },
+    /// Open the gate that a rollout waits at.
+    Approve(Said),
+    /// Close the gate that a rollout waits at: traffic goes back.
+    Reject(Said),
+    /// Hold a rollout where it is.
+    Pause(Said),
+    /// End a pause.
+    Resume(Said),
+    /// Go on to the next step without waiting for proof.
+    Advance(Said),
+    /// Take the traffic back now, because the version is bad.
+    Rollback(Said),
+    /// Take the traffic back now, for another reason than the version.
+    Cancel(Said),
+    /// List messages that could not be handled.
+    Parked {
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Check a policy without a server; every problem is told with its line.
+    Lint {
+        /// A file, or the name of a preset.
+        #[arg(value_name = "FILE|NAME")]
+        policy: String,
+        /// Also print every number that applies, and where it came from.
+        #[arg(long)]
+        resolved: bool,
+        #[command(flatten)]
+        shown: Shown,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArguments {
+    /// The folder of everything that must be remembered.
+    #[arg(long, default_value = "tidegate-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where the API and the pages listen.
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// Where the router listens: requests for models go there.
+    #[arg(long, default_value = "127.0.0.1:7080", value_name = "ADDR")]
+    pub(crate) router: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Which version is rolled out.
+    #[arg(long, value_enum, default_value_t = Scenario::All)]
+    pub(crate) scenario: Scenario,
+    /// Leave everything running afterwards, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// What the demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// A version that is a little better: it is promoted.
+    Good,
+    /// A version that is slow and expensive: it is rolled back.
+    Bad,
+    /// Both at once, on two models.
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArguments {
+    /// The model.
+    pub(crate) model: Model,
+    /// The version that takes over.
+    pub(crate) version: Version,
+    /// A policy's name or a policy file; the model's own policy when absent.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) policy: Option<String>,
+    /// Why, for the records.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// While another rollout of the model is live: `reject`, `queue` or `supersede`.
+    #[arg(long, value_parser = when_live, value_name = "WHAT")]
+    pub(crate) when_live: Option<rollout::WhenLive>,
+    /// Follow it to its end; the exit code is that of `wait`.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// With `--wait`: how long at most.
+    #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME", requires = "wait")]
+    pub(crate) timeout: Duration,
+}
+
+/// The rollout that is meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// A rollout's id; or a model: its live rollout, else its last.
+    #[arg(value_name = "ROLLOUT|MODEL")]
+    pub(crate) which: Model,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Said {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Why, for the records.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Shown {
+    /// A table for people or JSON for programs.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// How a listing is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}

@@ -1,0 +1,105 @@
+//! One function for each call that this program makes.
+
+use proto::http::{
+    Command, Commanded, HistoryEntry, ModelView, NewModel, NewPromotion, NewVersion, ParkedView, PolicyView, Promoted,
+    RolloutView, VersionView,
+};
+use reqwest::Method;
+use rollout::{Model, PolicyName, RolloutId, Verb, Version};
+
+use super::{Client, Error, Written, escaped};
+
+/// Items of a listing that are not asked to be fewer.
+const ITEMS_MAX: usize = 1_000;
+
+impl Client {
+    pub(crate) async fn models(&self) -> Result<Vec<ModelView>, Error> {
+        self.list("/v1/models", ITEMS_MAX).await
+    }
+
+    pub(crate) async fn model(&self, model: &Model) -> Result<ModelView, Error> {
+        self.get(&format!("/v1/models/{}", escaped(model.as_str()))).await
+    }
+
+    pub(crate) async fn add_model(&self, new: &NewModel) -> Result<Written<ModelView>, Error> {
+        self.post("/v1/models", new).await
+    }
+
+    pub(crate) async fn versions(&self, model: &Model) -> Result<Vec<VersionView>, Error> {
+        self.list(&versions_of(model), ITEMS_MAX).await
+    }
+
+    pub(crate) async fn add_version(&self, model: &Model, new: &NewVersion) -> Result<Written<VersionView>, Error> {
+        self.post(&versions_of(model), new).await
+    }
+
+    pub(crate) async fn policies(&self) -> Result<Vec<PolicyView>, Error> {
+        self.list("/v1/policies", ITEMS_MAX).await
+    }
+
+    pub(crate) async fn policy(&self, name: &PolicyName) -> Result<PolicyView, Error> {
+        self.get(&policy_at(name)).await
+    }
+
+    /// Saves a policy as it was written: YAML or JSON.
+    pub(crate) async fn save_policy(&self, name: &PolicyName, text: String) -> Result<Written<PolicyView>, Error> {
+        let path = policy_at(name);
+        let request = self.request(Method::PUT, &path).header("content-type", "application/yaml").body(text);
+        self.write(request, &path).await
+    }
+
+    /// Asks for a promotion. The rollout's row may follow a moment later.
+    pub(crate) async fn promote(
+        &self,
+        model: &Model,
+        version: &Version,
+        new: &NewPromotion,
+    ) -> Result<RolloutId, Error> {
+        let path = format!("/v1/registry/{}/{}/promote", escaped(model.as_str()), escaped(version.as_str()));
+        let (_, body) = self.send_write(self.request(Method::POST, &path).json(new)).await?;
+        let promoted: Promoted = self.read(&path, &body)?;
+        Ok(promoted.rollout_id)
+    }
+
+    pub(crate) async fn rollouts(&self, items_max: usize) -> Result<Vec<RolloutView>, Error> {
+        self.list("/v1/rollouts", items_max).await
+    }
+
+    /// The rollout of an id; of a model its live rollout, else its last.
+    pub(crate) async fn rollout(&self, id_or_model: &str) -> Result<RolloutView, Error> {
+        self.get(&format!("/v1/rollouts/{}", escaped(id_or_model))).await
+    }
+
+    pub(crate) async fn history(&self, id: &RolloutId) -> Result<Vec<HistoryEntry>, Error> {
+        self.list(&format!("/v1/rollouts/{id}/history"), ITEMS_MAX).await
+    }
+
+    /// Says a verb. `if_match` is the row's version that the speaker has seen; a rollback must not lose a race and names none.
+    pub(crate) async fn say(
+        &self,
+        id: &RolloutId,
+        verb: Verb,
+        command: &Command,
+        if_match: Option<i64>,
+    ) -> Result<Commanded, Error> {
+        let path = format!("/v1/rollouts/{id}/{}", verb.name());
+        let mut request = self.request(Method::POST, &path).json(command);
+        if let Some(version) = if_match {
+            request = request.header("if-match", version.to_string());
+        }
+        let (_, body) = self.send_write(request).await?;
+        self.read(&path, &body)
+    }
+
+    pub(crate) async fn parked(&self) -> Result<Vec<ParkedView>, Error> {
+        self.list("/v1/parked", ITEMS_MAX).await
+    }
+}
+
+fn versions_of(model: &Model) -> String {
+    format!("/v1/registry/{}/versions", escaped(model.as_str()))
+}
+
+fn policy_at(name: &PolicyName) -> String {
+    format!("/v1/policies/{}", escaped(name.as_str()))
+}

@@ -1,0 +1,45 @@
+//! Words that are said to a live rollout: `rollback`, `cancel`, `approve` and the others.
+
+use proto::http::{Command, Commanded};
+use rollout::{Stage, Verb};
+
+use super::promote::who;
+use crate::arguments::Said;
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::progress;
+use crate::screen::Screen;
+use crate::words::share;
+
+/// Says a verb and tells what it came to.
+pub(crate) async fn say(client: &Client, screen: Screen, verb: Verb, said: &Said) -> anyhow::Result<Exit> {
+    let seen = client.rollout(said.which.which.as_str()).await?;
+    let is_retreat = matches!(verb, Verb::Rollback | Verb::Cancel);
+    // Whoever opens a gate or moves on does so for what they saw; a retreat must not lose a race.
+    let if_match = (!is_retreat).then_some(seen.version);
+    let command = Command { actor: who(), reason: said.reason.clone() };
+    let commanded = client.say(&seen.id, verb, &command, if_match).await?;
+    screen.line(if is_retreat { retreat(&commanded) } else { progress::line(&commanded.rollout) })?;
+    Ok(Exit::Done)
+}
+
+/// What `applied` means, in the words of whoever must decide whether to worry.
+fn retreat(commanded: &Commanded) -> String {
+    let rollout = &commanded.rollout;
+    let former = rollout.previous.as_ref().map_or_else(|| "nothing".to_owned(), |version| format!("{version}"));
+    if commanded.applied {
+        let what = if rollout.stage == Stage::Retreating || rollout.split.applied == 0 {
+            format!(
+                "every router has confirmed that {} serves everything, and {} nothing new",
+                former, rollout.candidate
+            )
+        } else {
+            format!("the routers have confirmed {} for {}", share(rollout.split.applied), rollout.candidate)
+        };
+        return format!("applied: true; {what} ({})", rollout.stage);
+    }
+    format!(
+        "applied: false; it was accepted and is said again until every router confirms it, but not all have yet ({}); follow it with `tidegate watch {}`",
+        rollout.stage, rollout.id
+    )
+}

@@ -1,0 +1,46 @@
+//! The latest verdict, check by check.
+
+use judge::{CheckResult, Comparison, Verdict};
+
+use crate::screen::Table;
+use crate::words::{number, or_dash, plain, word};
+
+/// The verdict as a heading, its checks, why some do not decide, and what is broken in sentences.
+pub(super) fn text(verdict: &Verdict, issues: &[String]) -> String {
+    let result = word(&verdict.result);
+    let reason = verdict.reason.as_ref().map(word).filter(|reason| *reason != result);
+    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let (step, tick, action) = (verdict.step + 1, verdict.tick, word(&verdict.action));
+    let mut lines = vec![format!("verdict of step {step}, tick {tick}: {result}{reason}, asks to {action}")];
+    lines.push(table(&verdict.checks));
+    let undecided = verdict.checks.iter().filter_map(|check| Some((check, check.reason.as_ref()?)));
+    lines.extend(undecided.map(|(check, reason)| format!("? {}: {}", check.metric, word(reason))));
+    lines.extend(issues.iter().map(|issue| super::fitted(&format!("! {}", plain(issue)), 2)));
+    lines.join("\n")
+}
+
+fn table(checks: &[CheckResult]) -> String {
+    let mut table = Table::new(["CHECK", "RESULT", "VALUE", "LIMIT", "N", "VERSUS", "THEN"]);
+    for check in checks {
+        table.row([
+            check.metric.clone(),
+            word(&check.result),
+            or_dash(check.value.map(number)),
+            format!("{} {}", word(&check.rule), number(check.limit)),
+            or_dash(check.n_candidate.map(number)),
+            versus(check),
+            word(&check.action),
+        ]);
+    }
+    table.text()
+}
+
+/// What the value was compared with: stable's value at the same time, or that of the hour before.
+fn versus(check: &CheckResult) -> String {
+    let other = match check.comparison {
+        Comparison::None => return "-".to_owned(),
+        Comparison::Concurrent => "stable",
+        Comparison::Baseline => "baseline",
+    };
+    format!("{other} {} (n {})", or_dash(check.stable_value.map(number)), or_dash(check.n_stable.map(number)))
+}

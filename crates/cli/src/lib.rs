@@ -1,0 +1,26 @@
+//! The command line: one binary to run Tidegate, to speak to one that runs, and to see it work.
+//!
+//! - `arguments`, `run`, `exit`, `screen`: what is typed, what it leads to, with which code it ends, how it is shown.
+//! - `client`: the HTTP API with timeouts, and every failure as one clear line. Nothing else here opens a connection to it.
+//! - `commands`: one module for each thing that people ask for; `follow`, `watch` and `progress`: a rollout while it moves.
+//! - `lint`: policies, without a server.
+//! - `demo`: two rollouts from beginning to end in one process, measured; `load` asks on its behalf.
+//! - `embedded`, `up`: every service in one process.
+
+mod arguments;
+mod client;
+mod commands;
+mod demo;
+pub mod embedded;
+mod exit;
+mod follow;
+mod lint;
+pub mod load;
+mod progress;
+mod run;
+mod screen;
+pub mod up;
+mod watch;
+mod words;
+
+pub use run::run;

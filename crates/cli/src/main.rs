@@ -1,0 +1,7 @@
+//! The command line of Tidegate.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate::run()
+}

@@ -1,0 +1,88 @@
+//! From what was typed to an exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use rollout::Verb;
+
+use crate::arguments::{Arguments, Command, UpArguments};
+use crate::client::Client;
+use crate::commands;
+use crate::embedded::Options;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::{demo, lint, up, watch};
+
+/// Does what the command line of this process says: the whole of `main`.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_refused = error.use_stderr();
+            // Nobody is left to tell when even this can't be written.
+            let _ = error.print();
+            return if is_refused { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(dispatch(arguments)));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // A reader that left, such as `head`, has seen enough.
+            if !error.chain().any(is_broken_pipe) {
+                complain(&error);
+            }
+            Exit::Failed.into()
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where errors are told")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
+    let screen = Screen::of_stdout();
+    let client = Client::new(&arguments.url, arguments.key.filter(|key| !key.is_empty()));
+    match arguments.command {
+        Command::Up(up) => run_up(up).await,
+        Command::Demo(demo) => {
+            chassis::start_logging("off");
+            demo::run(&demo, screen).await
+        }
+        Command::Models { shown, verb } => commands::models::run(&client, screen, shown.output, verb).await,
+        Command::Versions { model, shown, verb } => {
+            commands::versions::run(&client, screen, (model, shown.output), verb).await
+        }
+        Command::Policies { shown, verb } => commands::policies::run(&client, screen, shown.output, verb).await,
+        Command::Promote(promote) => commands::promote::run(&client, screen, promote).await,
+        Command::Rollouts { limit, shown } => commands::rollouts::run(&client, screen, limit, shown.output).await,
+        Command::Show { which, shown } => commands::show::run(&client, screen, &which, shown.output).await,
+        Command::Watch { which } => watch::run(&client, screen, &which, None).await,
+        Command::History { which, shown } => commands::history::run(&client, screen, &which, shown.output).await,
+        Command::Wait { which, timeout } => watch::wait(&client, screen, &which, timeout).await,
+        Command::Approve(said) => commands::say(&client, screen, Verb::Approve, &said).await,
+        Command::Reject(said) => commands::say(&client, screen, Verb::Reject, &said).await,
+        Command::Pause(said) => commands::say(&client, screen, Verb::Pause, &said).await,
+        Command::Resume(said) => commands::say(&client, screen, Verb::Resume, &said).await,
+        Command::Advance(said) => commands::say(&client, screen, Verb::Advance, &said).await,
+        Command::Rollback(said) => commands::say(&client, screen, Verb::Rollback, &said).await,
+        Command::Cancel(said) => commands::say(&client, screen, Verb::Cancel, &said).await,
+        Command::Parked { shown } => commands::parked::run(&client, screen, shown.output).await,
+        Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
+    }
+}
+
+async fn run_up(arguments: UpArguments) -> anyhow::Result<Exit> {
+    chassis::start_logging("info");
+    up::run(Options { data: arguments.data, listen: arguments.listen, router: arguments.router }).await?;
+    Ok(Exit::Done)
+}

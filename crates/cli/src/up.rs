@@ -1,0 +1,20 @@
+//! `tidegate up`: the embedded form until it is told to stop.
+
+use crate::embedded::{Embedded, Options};
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// One sentence when the folder or an address can't be used.
+#[expect(clippy::print_stdout, reason = "the addresses are the command's output")]
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let data = options.data.clone();
+    let embedded = Embedded::start(options).await?;
+    println!("tidegate is up, with its data in {}", data.display());
+    println!("  API      http://{}", embedded.api);
+    println!("  traffic  http://{}   (a model is at /<model>)", embedded.router);
+    println!("Stop it with Ctrl-C.");
+    let told = embedded.until_told().await;
+    tracing::info!("stopping");
+    embedded.stop().await.and(told)
+}
