@@ -1,0 +1,97 @@
+//! A rollout driven by the command line alone, and the exit codes that scripts rely on.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::house::{House, Upstream, binary};
+
+/// Runs `tidegate` as a person would, against this house.
+async fn tidegate(house: &House, words: &[&str]) -> (i32, String) {
+    let (url, words) = (house.api.clone(), words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || {
+        Command::new(binary()).args(&words).env("TIDEGATE_URL", url).output().unwrap()
+    })
+    .await
+    .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    (status.code().unwrap(), text)
+}
+
+fn policy(folder: &std::path::Path, checks: &Value) -> String {
+    let file = folder.join("quick.yaml");
+    let policy = json!({"name": "quick", "tick": "5s", "warmup": "0s", "inconclusive_budget": "10s",
+        "steps": [{"name": "half", "split": 50, "dwell": "5s"}, {"name": "all", "split": 100, "dwell": "0s"}], "checks": checks});
+    std::fs::write(&file, policy.to_string()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_by_the_command_line_alone() {
+    let house = House::start();
+    let (one, two, three) =
+        (Upstream::start("1.3.0").await, Upstream::start("1.4.0").await, Upstream::start("1.5.0").await);
+    three.observe("hallucination=1");
+
+    assert!(tidegate(&house, &["models"]).await.1.contains("models add"), "an empty list says what to do next");
+    assert_eq!(tidegate(&house, &["models", "add", "reranker", "--type", "RERANKER"]).await.0, 0);
+    assert_eq!(tidegate(&house, &["versions", "add", "reranker", "1.3.0", "--upstream", &one.url]).await.0, 0);
+    house.until("/v1/models/reranker", |model| model["active"] == "1.3.0" && model["rollout"].is_null()).await;
+    assert_eq!(tidegate(&house, &["versions", "add", "reranker", "1.4.0", "--upstream", &two.url]).await.0, 0);
+    assert_eq!(tidegate(&house, &["versions", "add", "reranker", "1.5.0", "--upstream", &three.url]).await.0, 0);
+
+    let traffic = crate::traffic::start(&house, "reranker");
+    let checks = json!([{"metric": "hallucination_rate", "rules": {"gte": 0.08}, "min_samples": 20, "interval": "5s", "window": "step"},
+        {"metric": "error_rate", "rules": {"gte": 0.10}, "min_samples": 20, "interval": "5s", "window": "step"}]);
+    two.observe("hallucination=0");
+    let file = policy(house.data(), &checks);
+    let (code, text) = tidegate(&house, &["promote", "reranker", "1.4.0", "--policy", &file, "--wait"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("completed"), "{text}");
+
+    // Promoted, and now the one that hallucinates: exit code 2 is "ended without promotion".
+    let (code, text) = tidegate(&house, &["promote", "reranker", "1.5.0", "--policy", &file, "--wait"]).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("hallucination_rate too high"), "{text}");
+    let (code, shown) = tidegate(&house, &["show", "reranker"]).await;
+    assert_eq!(code, 0);
+    assert!(shown.contains("rolled_back") && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let (_, json) = tidegate(&house, &["show", "reranker", "--output", "json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["stage"], "rolled_back");
+    let (_, history) = tidegate(&house, &["history", "reranker"]).await;
+    assert!(history.contains("retreating") && history.contains("verdict_reached"), "{history}");
+    assert_eq!(traffic.stop().await, 0, "users saw errors");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exit_codes_are_those_of_the_contract() {
+    let house = House::start();
+    let (one, two) = (Upstream::start("1").await, Upstream::start("2").await);
+    house.serves("reranker", "1", &one.url).await;
+    house.version("reranker", "2", &two.url).await;
+    let slow = json!({"name": "slow", "steps": [{"split": 5, "dwell": "1h"}, {"split": 100, "dwell": "0s"}]});
+    let file = house.data().join("slow.yaml");
+    std::fs::write(&file, slow.to_string()).unwrap();
+    let (code, text) = tidegate(&house, &["promote", "reranker", "2", "--policy", file.to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{text}");
+
+    assert_eq!(tidegate(&house, &["wait", "reranker", "--timeout", "1s"]).await.0, 3, "still running");
+    assert_eq!(tidegate(&house, &["frobnicate"]).await.0, 64, "wrong usage");
+    assert_eq!(tidegate(&house, &["show", "nobody"]).await.0, 1, "unknown");
+    let (code, text) = tidegate(&house, &["rollback", "reranker", "--reason", "enough"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(tidegate(&house, &["wait", "reranker"]).await.0, 2, "ended without promotion");
+    let (code, text) = tidegate(&house, &["promote", "reranker", "9"]).await;
+    assert!(code == 1 && text.contains("version `9`"), "{code} {text}");
+}
+
+#[tokio::test]
+async fn lint_names_the_field_its_line_and_the_nearest_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.yaml");
+    std::fs::write(&file, "name: bad\nsteps:\n  - split: 5\n    dwel: 30s\n  - split: 100\n    dwell: 0s\n").unwrap();
+    let out = Command::new(binary()).arg("lint").arg(&file).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text.contains("bad.yaml:4:5: steps[0].dwel") && text.contains("did you mean `dwell`"), "{text}");
+}

@@ -1,0 +1,18 @@
+//! `tidegate demo`, as a newcomer runs it.
+
+use std::process::Command;
+
+use crate::house::binary;
+
+#[test]
+fn the_demo_promotes_the_good_version_and_takes_the_bad_one_back() {
+    let began = std::time::Instant::now();
+    let out = Command::new(binary()).arg("demo").output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
+    for word in ["completed", "rolled_back"] {
+        assert!(text.contains(word), "`{word}` is missing in {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(began.elapsed().as_secs() < 60, "the demo took {:?}", began.elapsed());
+}

@@ -1,0 +1,246 @@
+//! A real `tidegate up` in a process of its own, and plain HTTP servers as its upstreams.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// Nothing that is waited for takes longer on a slow machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// The binary, which `./x test` builds before the tests.
+pub(crate) fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().find(|folder| folder.join("tidegate").is_file());
+    folder.expect("no `tidegate` beside the tests: run `cargo build --workspace` first").join("tidegate")
+}
+
+/// A running `tidegate up`.
+pub(crate) struct House {
+    child: Child,
+    pub(crate) api: String,
+    pub(crate) router: String,
+    folder: Arc<TempDir>,
+    pub(crate) client: reqwest::Client,
+}
+
+impl House {
+    pub(crate) fn start() -> Self {
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// One whose log goes into a file, which is given with it.
+    pub(crate) fn start_logged() -> (Self, PathBuf) {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let log = folder.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        (Self::start_with(folder, file.into()), log)
+    }
+
+    fn start_in(folder: Arc<TempDir>) -> Self {
+        Self::start_with(folder, Stdio::inherit())
+    }
+
+    fn start_with(folder: Arc<TempDir>, log: Stdio) -> Self {
+        let mut child = Command::new(binary())
+            .args(["up", "--listen", "127.0.0.1:0", "--router", "127.0.0.1:0", "--data"])
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .env("TIDEGATE_LOG", std::env::var("TIDEGATE_LOG").unwrap_or_else(|_| "error".to_owned()))
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |word: &str| {
+            let line = lines
+                .find_map(|line| line.ok().filter(|line| line.contains(word)))
+                .unwrap_or_else(|| panic!("no line with {word}"));
+            line.split_whitespace().find(|text| text.starts_with("http://")).unwrap().to_owned()
+        };
+        let (api, router) = (address("API"), address("traffic"));
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            api,
+            router,
+            folder,
+            client: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `kill -9`, and a new process over the same folder.
+    pub(crate) fn killed_and_started(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        Self::start_in(Arc::clone(&self.folder))
+    }
+
+    /// SIGTERM; gives the folder, which lives as long as it is held, once the process has ended well.
+    pub(crate) fn stop(mut self) -> Arc<TempDir> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").arg(pid).status().unwrap();
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(15) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "tidegate up ended with {status}");
+                return Arc::clone(&self.folder);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("tidegate up did not stop within 15 s");
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.client.get(format!("{}{path}", self.api))).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.client.post(format!("{}{path}", self.api)).json(body)).await
+    }
+
+    /// Registers a model with its first version and waits until that one serves.
+    pub(crate) async fn serves(&self, model: &str, version: &str, upstream: &str) {
+        assert_eq!(self.post("/v1/models", &json!({"name": model, "type": "RERANKER"})).await.0, 201);
+        self.version(model, version, upstream).await;
+        self.until(&format!("/v1/models/{model}"), |model| {
+            model["active"] == json!(version) && model["rollout"].is_null()
+        })
+        .await;
+    }
+
+    pub(crate) async fn version(&self, model: &str, version: &str, upstream: &str) {
+        let (status, answer) = self
+            .post(&format!("/v1/registry/{model}/versions"), &json!({"version": version, "upstream": upstream}))
+            .await;
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    /// Promotes and gives the rollout's id.
+    pub(crate) async fn promote(&self, model: &str, version: &str, body: &Value) -> String {
+        let (status, answer) = self.post(&format!("/v1/registry/{model}/{version}/promote"), body).await;
+        assert_eq!(status, 202, "{answer}");
+        answer["rollout_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until what is at `path` is as it should be.
+    pub(crate) async fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let since = Instant::now();
+        loop {
+            let (status, value) = self.get(path).await;
+            if status == 200 && is_so(&value) {
+                return value;
+            }
+            assert!(since.elapsed() < LIMIT, "waited too long at {path}, last {status} {value}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits for the end of a rollout.
+    pub(crate) async fn ended(&self, id: &str) -> Value {
+        let is_final = ["completed", "rolled_back", "rejected", "superseded", "cancelled"];
+        self.until(&format!("/v1/rollouts/{id}"), |rollout| is_final.iter().any(|stage| rollout["stage"] == **stage))
+            .await
+    }
+
+    /// One request of a session through the router; gives the status and the version that the router names.
+    pub(crate) async fn ask(&self, model: &str, session: &str) -> (u16, String) {
+        let request = self
+            .client
+            .post(format!("{}/{model}/predict", self.router))
+            .header("x-session-id", session)
+            .json(&json!({"text": "hello"}));
+        let answer = request.send().await.unwrap();
+        let version = answer.headers().get("x-model-version").map(|version| version.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        let _ = answer.bytes().await;
+        (status, version.unwrap_or_default())
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// A plain HTTP server that says which version it is.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    pub(crate) url: String,
+    told: Arc<Told>,
+}
+
+struct Told {
+    version: String,
+    asked: AtomicU64,
+    loaded: AtomicBool,
+    observe: std::sync::Mutex<Option<String>>,
+}
+
+impl Upstream {
+    pub(crate) async fn start(version: &str) -> Self {
+        let told = Told {
+            version: version.to_owned(),
+            asked: AtomicU64::new(0),
+            loaded: AtomicBool::new(true),
+            observe: std::sync::Mutex::new(None),
+        };
+        let told = Arc::new(told);
+        let app = axum::Router::new()
+            .route("/health", axum::routing::get(health))
+            .fallback(predict)
+            .with_state(Arc::clone(&told));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, told }
+    }
+
+    /// Requests that it answered.
+    pub(crate) fn asked(&self) -> u64 {
+        self.told.asked.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_loaded(&self, loaded: bool) {
+        self.told.loaded.store(loaded, Ordering::SeqCst);
+    }
+
+    pub(crate) fn observe(&self, observation: &str) {
+        *self.told.observe.lock().unwrap() = Some(observation.to_owned());
+    }
+}
+
+async fn health(State(told): State<Arc<Told>>) -> axum::Json<Value> {
+    axum::Json(json!({"status": "ok", "model_loaded": told.loaded.load(Ordering::SeqCst), "version": told.version}))
+}
+
+async fn predict(State(told): State<Arc<Told>>, sent: HeaderMap) -> axum::response::Response {
+    told.asked.fetch_add(1, Ordering::SeqCst);
+    let session = sent.get("x-session-id").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let mut answer = axum::Json(json!({"version": told.version, "session": session})).into_response();
+    if let Some(observation) = told.observe.lock().unwrap().as_ref() {
+        answer.headers_mut().insert("x-tidegate-observe", observation.parse().unwrap());
+    }
+    answer
+}

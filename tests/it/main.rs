@@ -1,0 +1,20 @@
+//! The tests that need more than one crate: contracts of store and bus, the router on real sockets, scenarios against a real
+//! `tidegate up`, kills, and what holds for the repository as a whole. One binary, because linking is what costs.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod bad_input;
+mod baseline;
+mod bus;
+mod chassis;
+mod checker;
+mod cli_only;
+mod demo;
+mod house;
+mod http_only;
+mod kills;
+mod load;
+mod modelsim;
+mod router;
+mod store;
+mod tidy;
+mod traffic;

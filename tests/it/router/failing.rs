@@ -1,0 +1,117 @@
+//! Upstreams that fail, and whose fault it is.
+
+use super::upstream::{exchange, nobody, obedient, raw, serve_raw};
+use super::*;
+
+const QUICK: Limits = Limits {
+    head_timeout: Duration::from_millis(200),
+    head_read: Duration::from_secs(75),
+    idle_body: Duration::from_millis(200),
+};
+
+async fn problem(response: reqwest::Response) -> String {
+    assert_eq!(header(&response, "x-model-version"), "1");
+    assert_eq!(header(&response, "content-type"), "application/problem+json");
+    response.json::<serde_json::Value>().await.unwrap()["type"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_is_502() {
+    let kit = Kit::serving("m", &[("1", 10_000, nobody().await)]).await;
+    let response = kit.get("/m").await;
+    assert_eq!(response.status(), 502);
+    assert_eq!(problem(response).await, "urn:tidegate:problem:upstream-unreachable");
+    let count = kit.count("1");
+    assert_eq!((count.connect_failures, count.errors, count.ended, count.of_class(5)), (1, 1, 1, 1));
+    assert_eq!(count.latency.total(), 0, "failing fast is not being fast");
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_or_talks_garbage_is_502() {
+    for answer in
+        [&b""[..], b"\0\0garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"]
+    {
+        let kit = Kit::serving("m", &[("1", 10_000, raw(answer).await)]).await;
+        let response = kit.get("/m").await;
+        assert_eq!(response.status(), 502, "{answer:?}");
+        assert_eq!(problem(response).await, "urn:tidegate:problem:upstream-broken");
+        let count = kit.count("1");
+        assert_eq!((count.broken, count.errors, count.ended), (1, 1, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_in_time_is_504() {
+    let kit = Kit::with(QUICK).await;
+    kit.adopt(route("m", 1, &[("1", 10_000, obedient().await)])).await;
+    let response = kit.get("/m?ms=5000").await;
+    assert_eq!(response.status(), 504);
+    assert_eq!(problem(response).await, "urn:tidegate:problem:upstream-timeout");
+    let count = kit.count("1");
+    assert_eq!((count.timeouts, count.errors, count.ended, count.in_flight), (1, 1, 1, 0));
+    assert_eq!(count.latency.total(), 1, "its age counts");
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_reaches_the_client_cut_and_is_an_error() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    ] {
+        let kit = Kit::serving("m", &[("1", 10_000, raw(answer).await)]).await;
+        let response = kit.get("/m").await;
+        assert_eq!(response.status(), 200);
+        assert!(response.bytes().await.is_err());
+        let count = kit.await_count("1", |count| count.ended == 1).await;
+        assert_eq!((count.truncated, count.errors, count.aborted), (1, 1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_goes_silent_is_cut_and_counts_as_a_timeout() {
+    let address = serve_raw(|mut tcp| async move {
+        use tokio::io::AsyncWriteExt;
+        super::upstream::read_head(&mut tcp).await;
+        tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").await.unwrap();
+        std::future::pending::<()>().await;
+        drop(tcp);
+    })
+    .await;
+    let kit = Kit::with(QUICK).await;
+    kit.adopt(route("m", 1, &[("1", 10_000, address)])).await;
+    assert!(kit.get("/m").await.bytes().await.is_err());
+    let count = kit.await_count("1", |count| count.ended == 1).await;
+    assert_eq!((count.timeouts, count.errors, count.truncated), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_request_older_than_the_limit_hangs_even_if_it_ends_well_later() {
+    let kit = Kit::start().await;
+    let mut impatient = route("m", 1, &[("1", 10_000, obedient().await)]);
+    impatient.hang_after_ms = Some(60);
+    kit.adopt(impatient).await;
+    let (response, hanging) = tokio::join!(kit.get("/m?ms=300"), kit.await_count("1", |count| count.hung == 1));
+    assert_eq!((hanging.errors, hanging.ended, hanging.in_flight), (1, 1, 1), "it counts while it hangs");
+    assert_eq!(response.status(), 200);
+    let count = kit.await_count("1", |count| count.in_flight == 0).await;
+    assert_eq!((count.errors, count.ended, count.latency.total(), count.ttft.total()), (1, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn one_bad_arm_leaves_the_other_alone() {
+    let kit = Kit::serving("m", &[("2", 5_000, nobody().await), ("1", 5_000, obedient().await)]).await;
+    for n in 0..40 {
+        let response = kit.get_as("/m", &format!("s{n}")).await;
+        assert_eq!(response.status() == 502, header(&response, "x-model-version") == "2");
+    }
+    let (bad, good) = (kit.count("2"), kit.count("1"));
+    assert_eq!((bad.errors, good.errors, good.ended + bad.ended), (bad.requests, 0, 40));
+}
+
+#[tokio::test]
+async fn a_slow_head_of_a_client_ends_its_connection() {
+    let kit = Kit::with(Limits { head_read: Duration::from_millis(300), ..Limits::default() }).await;
+    let began = Instant::now();
+    let answer = exchange(kit.running.addr, "GET /m HTTP/1.1\r\nHost: h\r\n").await;
+    assert!(began.elapsed() < Duration::from_secs(5) && !answer.contains(" 200 "), "{answer}");
+}

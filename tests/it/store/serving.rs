@@ -1,0 +1,104 @@
+//! Targets, workloads, and answers to writes that named a key.
+
+use super::*;
+use store::{Due, IdempotencyRow, TargetRow, WorkloadRow};
+
+fn target(desired_generation: i64, applied_generation: i64) -> TargetRow {
+    TargetRow {
+        target_id: "routers/default/m".to_owned(),
+        desired_generation,
+        applied_generation,
+        request: Some(format!("a.{desired_generation}.0")),
+        observed: Some(json!({ "routers": ["r1"] })),
+        error: Some("not confirmed by r2".to_owned()),
+        observed_at: NOON,
+    }
+}
+
+#[tokio::test]
+async fn a_target_never_goes_back_to_an_older_wish() {
+    each_engine(async |store| {
+        for row in [target(2, 1), target(2, 2), target(1, 1)] {
+            done(&store, Change::Target(Box::new(row))).await;
+        }
+        let there = store.reader().await.unwrap().rows().target("routers/default/m").await.unwrap();
+        assert_eq!(there, Some(target(2, 2)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_target_is_never_ahead_of_its_wish() {
+    each_engine(async |store| assert_eq!(class(&store, Change::Target(Box::new(target(1, 2)))).await, Class::Never))
+        .await;
+}
+
+fn probing(name: &str, attempt: i64, wake_at: Option<i64>) -> WorkloadRow {
+    WorkloadRow {
+        rollout_id: id(name),
+        request: json!({ "message_id": "x", "nested": { "deep": [0.1] } }),
+        attempt,
+        state: "probing".to_owned(),
+        error: Some("connection refused".to_owned()),
+        tries: 4,
+        wake_at: wake_at.map(At),
+    }
+}
+
+#[tokio::test]
+async fn a_workload_never_goes_back_to_an_older_attempt() {
+    each_engine(async |store| {
+        for row in [probing("a", 2, Some(1)), probing("a", 2, Some(2)), probing("a", 1, Some(3))] {
+            done(&store, Change::Workload(Box::new(row))).await;
+        }
+        assert_eq!(
+            store.reader().await.unwrap().rows().workload(&id("a")).await.unwrap(),
+            Some(probing("a", 2, Some(2)))
+        );
+        let unknown = WorkloadRow { state: "asleep".to_owned(), ..probing("a", 3, None) };
+        assert_eq!(class(&store, Change::Workload(Box::new(unknown))).await, Class::Never);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn due_workloads_come_in_order_without_those_that_wait_for_nothing() {
+    each_engine(async |store| {
+        for (name, wake_at) in [("late", Some(30)), ("early", Some(10)), ("ready", None), ("after", Some(40))] {
+            done(&store, Change::Workload(Box::new(probing(name, 1, wake_at)))).await;
+        }
+        let due = |name, wake_at| Due { rollout_id: id(name), version: 4, wake_at: At(wake_at) };
+        assert_eq!(
+            store.reader().await.unwrap().rows().due_workloads(At(40), 10).await.unwrap(),
+            [due("early", 10), due("late", 30)]
+        );
+    })
+    .await;
+}
+
+pub(super) fn answer(key: &str, created_at: At) -> IdempotencyRow {
+    IdempotencyRow {
+        tenant: tenant(),
+        key: key.to_owned(),
+        request_hash: vec![0, 255, 7],
+        message_id: format!("cmd.{key}"),
+        answer: json!({ "status": 202 }),
+        created_at,
+    }
+}
+
+#[tokio::test]
+async fn the_first_answer_to_a_key_stays() {
+    each_engine(async |store| {
+        done(&store, Change::Idempotency(Box::new(answer("k", NOON)))).await;
+        lost(
+            &store,
+            Change::Idempotency(Box::new(IdempotencyRow { message_id: "other".to_owned(), ..answer("k", NOON) })),
+        )
+        .await;
+        let mut reader = store.reader().await.unwrap();
+        assert_eq!(reader.rows().answered(&tenant(), "k").await.unwrap(), Some(answer("k", NOON)));
+        assert_eq!(reader.rows().answered(&Tenant::new("acme").unwrap(), "k").await.unwrap(), None);
+    })
+    .await;
+}

@@ -1,0 +1,142 @@
+//! What holds for the repository as a whole: who may import whom, how large a file may grow, and that each requirement points to
+//! a test that exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The size wall of a file, in lines.
+const LINES_MAX: usize = 500;
+const SERVICES: &[&str] =
+    &["api", "registry-writer", "stage-scheduler", "analyzer", "traffic-updater", "router", "deployer", "modelsim"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// What a crate may import of ours.
+fn allowed(name: &str) -> Vec<&'static str> {
+    match name {
+        "judge" | "modelsim" => vec![],
+        "rollout" => vec!["judge"],
+        "proto" | "store" => vec!["judge", "rollout"],
+        "chassis" => vec!["judge", "rollout", "proto", "store"],
+        name if SERVICES.contains(&name) => vec!["judge", "rollout", "proto", "store", "chassis"],
+        _ => [&["judge", "rollout", "proto", "store", "chassis", "tidegate"], SERVICES].concat(),
+    }
+}
+
+fn metadata() -> Value {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let out = Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        let allowed = allowed(name);
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let dependency = dependency["name"].as_str().unwrap();
+            assert!(!ours.contains(dependency) || allowed.contains(&dependency), "{name} may not import {dependency}");
+        }
+    }
+}
+
+#[test]
+fn only_their_owners_know_sql_and_the_pure_crates_know_no_runtime() {
+    let metadata = metadata();
+    let knows = |crate_name: &str| -> BTreeSet<String> {
+        let packages = metadata["packages"].as_array().unwrap().iter();
+        let users = packages.filter(|package| {
+            package["dependencies"].as_array().unwrap().iter().any(|dependency| dependency["name"] == crate_name)
+        });
+        users.map(|package| package["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(knows("sqlx"), BTreeSet::from(["store".to_owned()]));
+    assert_eq!(knows("statig"), BTreeSet::from(["rollout".to_owned()]));
+    for runtime in ["tokio", "hyper", "uuid", "time", "tracing"] {
+        let users = knows(runtime);
+        assert!(!users.contains("judge") && !users.contains("rollout"), "a pure crate imports {runtime}");
+    }
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "tidegate-data" {
+            rust_files(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_file_grows_over_the_wall_and_none_is_called_mod() {
+    let mut files = Vec::new();
+    rust_files(&root(), &mut files);
+    assert!(files.len() > 50);
+    for file in files {
+        let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", file.display());
+        assert_ne!(file.file_name().unwrap(), "mod.rs", "{}", file.display());
+    }
+}
+
+#[test]
+fn nothing_here_knows_kubernetes() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    for name in ["kube", "kube-client", "k8s-openapi"] {
+        assert!(!lock.contains(&format!("name = \"{name}\"")), "{name} is a dependency");
+    }
+}
+
+/// Names of all test functions, by reading the sources.
+fn test_names() -> BTreeMap<String, usize> {
+    let mut files = Vec::new();
+    rust_files(&root(), &mut files);
+    let mut names = BTreeMap::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for line in text.lines().map(str::trim_start) {
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            if let Some(rest) = line.strip_prefix("fn ") {
+                *names.entry(rest.split('(').next().unwrap().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn each_requirement_points_to_a_test_that_exists() {
+    let text = std::fs::read_to_string(root().join("docs/REQUIREMENTS.md")).unwrap();
+    let names = test_names();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| R")).collect();
+    let wanted = [
+        "R6", "R17", "R18", "R19", "R20", "R22", "R25", "R26", "R27", "R28", "R36", "R41", "R42", "R60", "R64", "R65",
+        "R83", "R85", "R86", "R87", "R88", "R90", "R95", "R100",
+    ];
+    for row in wanted {
+        assert!(rows.iter().any(|line| line.starts_with(&format!("| {row} "))), "{row} is not in docs/REQUIREMENTS.md");
+    }
+    for line in rows {
+        let shown: Vec<&str> = line.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!shown.is_empty(), "no test is named: {line}");
+        for name in shown {
+            assert!(names.contains_key(name), "`{name}` does not exist: {line}");
+        }
+    }
+}
