@@ -9,6 +9,7 @@ mod chassis;
 mod checker;
 mod cli_only;
 mod demo;
+mod events;
 mod house;
 mod http_only;
 mod kills;

@@ -19,8 +19,9 @@ pub use change::{Change, Written};
 pub use error::{Class, Error};
 pub use read::{Reader, Rows};
 pub use rows::{
-    BaselineRow, BusValue, Due, IdempotencyRow, JudgeRow, Live, Mark, ModelRow, ObservationRow, Outgoing, Parked,
-    PolicyRow, PromotionRow, RefusalRow, Said, Settled, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow, ObservationRow,
+    Outgoing, Parked, PolicyRow, PromotionRow, RefusalRow, Said, Settled, TargetRow, TickRow, Transition, VersionRow,
+    WorkloadRow,
 };
 pub use write::{SWEEP, Tx};
 

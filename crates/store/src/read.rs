@@ -4,10 +4,10 @@ use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version}
 
 use crate::Error;
 use crate::rows::{
-    BaselineRow, BusValue, Due, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked, PolicyRow,
-    RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked,
+    PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chassis, judging, registry, rollouts, serving};
+use crate::sqlite::{chassis, facts, judging, registry, rollouts, serving};
 
 /// A connection that only reads.
 #[derive(Debug)]
@@ -65,6 +65,8 @@ reads! {
     rollouts::salt as salt(id: &RolloutId) -> Option<String>;
     /// The log behind version `after`.
     rollouts::history as history(id: &RolloutId, after: i64, limit: i64) -> Vec<Transition>;
+    /// The log of all rollouts, or of those meant, behind an entry (instant, rollout, version).
+    facts::after as facts(after: (At, &str, i64), of: FactsOf<'_>, limit: i64) -> Vec<FactRow>;
     /// Facts that changed nothing.
     rollouts::refusals as refusals(id: &RolloutId) -> Vec<RefusalRow>;
     /// The wished route of a model.

@@ -233,6 +233,24 @@ pub struct Transition {
     pub decided_at: At,
 }
 
+/// One move of a rollout, with what the rollout is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactRow {
+    /// Whose model.
+    pub tenant: Tenant,
+    /// The model.
+    pub model: Model,
+    /// The version that is rolled out.
+    pub candidate: Version,
+    /// The version before it.
+    pub previous: Option<Version>,
+    /// The move.
+    pub entry: Transition,
+}
+
+/// Whose moves, or those of which rollout; all where neither is named.
+pub type FactsOf<'a> = (Option<&'a Tenant>, Option<&'a RolloutId>);
+
 /// A fact that changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalRow {

@@ -1,6 +1,7 @@
 //! The SQLite arm: opening, settings, and the statements by owner.
 
 pub(crate) mod chassis;
+pub(crate) mod facts;
 pub(crate) mod judging;
 pub(crate) mod registry;
 pub(crate) mod rollouts;

@@ -1,6 +1,7 @@
 //! The HTTP API: reads, and turns requests into messages. A write is checked against the rows that it reads, so that a refusal
 //! is immediate; it is then a message, and the api waits a moment for its outcome.
 
+mod events;
 mod guard;
 mod listener;
 mod model;
@@ -55,6 +56,7 @@ fn routes(core: &Core) -> Router {
         .route("/v1/rollouts/{id}", get(rollouts::show))
         .route("/v1/rollouts/{id}/history", get(rollouts::history))
         .route("/v1/rollouts/{id}/{verb}", post(verb::say))
+        .route("/v1/events", get(events::open).with_state(events::Open::new(core)))
         .route("/v1/observations", post(observation::post))
         .route("/v1/parked", get(parked::list))
         .fallback(problem::no_such_path)

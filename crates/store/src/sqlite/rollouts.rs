@@ -283,7 +283,7 @@ pub(crate) async fn history(
     rows.iter().map(transition).collect()
 }
 
-fn transition(row: &SqliteRow) -> Result<Transition, Error> {
+pub(super) fn transition(row: &SqliteRow) -> Result<Transition, Error> {
     Ok(Transition {
         rollout_id: name(row, 0, RolloutId::new)?,
         version: get(row, 1)?,
