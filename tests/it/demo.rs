@@ -5,6 +5,16 @@ use std::process::Command;
 use crate::house::binary;
 
 #[test]
+fn a_candidate_that_never_answers_is_taken_back_by_the_age_of_its_requests() {
+    let out = Command::new(binary()).args(["demo", "--scenario", "hang"]).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
+    for word in ["rolled_back", "hang_after and two ticks", "all as it should be"] {
+        assert!(text.contains(word), "`{word}` is missing in {text}");
+    }
+}
+
+#[test]
 fn the_demo_promotes_the_good_version_and_takes_the_bad_one_back() {
     let began = std::time::Instant::now();
     let out = Command::new(binary()).arg("demo").output().unwrap();

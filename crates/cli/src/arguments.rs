@@ -164,7 +164,9 @@ pub(crate) enum Scenario {
     Good,
     /// A version that is slow and expensive: it is rolled back.
     Bad,
-    /// Both at once, on two models.
+    /// A version that takes every request and never answers: it is rolled back by the age of what it owes.
+    Hang,
+    /// The good and the bad one at once, on two models.
     All,
 }
 

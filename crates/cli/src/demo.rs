@@ -1,4 +1,4 @@
-//! `tidegate demo`: a good and a bad version, from the promote to the end, with everything real and nothing left behind.
+//! `tidegate demo`: a good, a bad or a silent version, from the promote to the end, with everything real and nothing left behind.
 //!
 //! One process holds the embedded form, the model servers and the load. The demo steers by the public HTTP API alone and
 //! measures from outside: what sessions got, what the rollout's history says, what the routers confirmed. It fails when
@@ -77,6 +77,7 @@ async fn show(scene: &Scene, scenario: Scenario) -> anyhow::Result<Shown> {
     let played: Vec<Played> = match scenario {
         Scenario::Good => vec![play::play(scene, good).await?],
         Scenario::Bad => vec![play::play(scene, bad).await?],
+        Scenario::Hang => vec![play::play(scene, Story::hang()).await?],
         Scenario::All => {
             let (good, bad) = tokio::try_join!(play::play(scene, good), play::play(scene, bad))?;
             vec![good, bad]

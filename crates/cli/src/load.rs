@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use ledger::Ledger;
-pub use report::{Blame, Moment, Report, VersionReport};
+pub use report::{Blame, Moment, Report, UNANSWERED, VersionReport};
 use request::Asker;
 use sessions::Draws;
 

@@ -98,6 +98,33 @@ async fn a_request_older_than_the_limit_hangs_even_if_it_ends_well_later() {
 }
 
 #[tokio::test]
+async fn a_client_that_gives_up_counts_nothing_before_the_limit_and_nothing_more_after_it() {
+    let kit = Kit::start().await;
+    let silent = serve_raw(|mut tcp| async move {
+        super::upstream::read_head(&mut tcp).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let limited = |generation, ms| {
+        let mut route = route("m", generation, &[("1", 10_000, silent)]);
+        route.hang_after_ms = Some(ms);
+        route
+    };
+    kit.adopt(limited(1, 600_000)).await;
+    let asked = kit.http.get(kit.url("/m")).timeout(Duration::from_millis(50)).send().await;
+    assert!(asked.is_err(), "nobody answers here");
+    let count = kit.await_count("1", |count| count.aborted == 1).await;
+    assert_eq!((count.errors, count.ended, count.latency.total()), (0, 0, 0));
+    kit.adopt(limited(2, 20)).await;
+    let (url, http) = (kit.url("/m"), kit.http.clone());
+    let asking = tokio::spawn(async move { http.get(url).send().await.map(drop) });
+    kit.await_count("1", |count| count.hung == 1).await;
+    asking.abort();
+    let count = kit.await_count("1", |count| count.aborted == 2).await;
+    assert_eq!((count.errors, count.ended, count.latency.total(), count.in_flight), (1, 1, 1, 0));
+}
+
+#[tokio::test]
 async fn one_bad_arm_leaves_the_other_alone() {
     let kit = Kit::serving("m", &[("2", 5_000, nobody().await), ("1", 5_000, obedient().await)]).await;
     for n in 0..40 {

@@ -17,6 +17,8 @@ pub(super) struct Measured {
     pub(super) steps: Vec<StepShare>,
     pub(super) candidate: VersionReport,
     pub(super) stable: VersionReport,
+    /// When every router had confirmed the first step's split: evidence begins.
+    pub(super) begun_at: Option<At>,
     /// When the rollout decided to turn back.
     pub(super) decided_at: Option<At>,
     /// When every router had confirmed that.
@@ -31,6 +33,13 @@ pub(super) struct Measured {
     pub(super) sticky_violations: u64,
     /// The version that the registry calls active.
     pub(super) active: Option<String>,
+}
+
+impl Measured {
+    /// From the begin of the evidence to the rollback that every router had confirmed.
+    pub(super) fn turned_ms(&self) -> Option<i64> {
+        Some(self.back_at?.ms_since(self.begun_at?))
+    }
 }
 
 /// What the sessions got during one step.
@@ -64,6 +73,7 @@ pub(super) fn measure(played: &Played) -> Measured {
             .map(|version| version.version.to_string()),
         stable: of(STABLE),
         candidate,
+        begun_at: entered(&played.history, Stage::Observing),
         decided_at,
         back_at,
     }

@@ -14,7 +14,7 @@ use super::Scene;
 use super::samples::{self, Sample, Sampler};
 use super::story::{CANDIDATE, POLICY, RATE_PER_SECOND, SESSIONS, STABLE, Story};
 use crate::follow::{Follower, Look};
-use crate::load::{Load, LoadPlan, Report};
+use crate::load::{Load, LoadPlan, Report, UNANSWERED};
 use crate::progress::News;
 use crate::words::{percent, share};
 
@@ -42,6 +42,27 @@ pub(super) struct Played {
     pub(super) samples: Vec<Sample>,
     /// Kept so that they go on answering.
     pub(super) servers: [Running; 2],
+}
+
+impl Played {
+    /// Requests that got no word of anybody; of a silent version they are what is to be expected.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.report.failures.get(UNANSWERED).copied().unwrap_or(0)
+    }
+
+    /// Failures that no version is to blame for.
+    pub(super) fn failed_by_us(&self) -> u64 {
+        let by_silence = if self.story.is_silent() { self.unanswered() } else { 0 };
+        self.report.failed_by_us.saturating_sub(by_silence)
+    }
+
+    /// A silent version is to be gone this long after its evidence began: a request hangs, a tick sees it, another may have been
+    /// too early by a moment.
+    pub(super) fn silence_limit_ms(&self) -> Option<i64> {
+        let checks = self.rollout.plan.checks.as_ref()?;
+        let hang_after = i64::try_from(checks.largest_latency_limit_ms()?).ok()?;
+        Some(hang_after + 2 * checks.tick.ms())
+    }
 }
 
 pub(super) async fn play(scene: &Scene, story: Story) -> anyhow::Result<Played> {

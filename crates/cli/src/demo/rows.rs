@@ -15,6 +15,10 @@ pub(super) fn rows(played: &Played, measured: &Measured) -> Vec<(String, String)
     let mut rows = Rows::default();
     rows.outside(played, measured);
     rows.retreat(measured);
+    if let Some(limit) = played.silence_limit_ms().filter(|_| played.story.is_silent()) {
+        rows.add_time("split confirmed -> rollback confirmed", measured.turned_ms());
+        rows.add_time("the limit of that: hang_after and two ticks", Some(limit));
+    }
     let applied = played.rollout.split.applied;
     let weights = format!("{STABLE} {}, {CANDIDATE} {}", share(rollout::WHOLE - applied), share(applied));
     rows.add("weights confirmed by the router", weights);
@@ -31,8 +35,12 @@ impl Rows {
         if report.skipped > 0 {
             self.add("requests held back: this machine is too busy", report.skipped);
         }
-        self.add("failures caused by us", report.failed_by_us);
+        self.add("failures caused by us", played.failed_by_us());
         self.add("failures of the models themselves", report.failed_by_model);
+        if played.story.is_silent() {
+            self.add("requests that v2 never answered", of(played.unanswered(), report.requests));
+            return;
+        }
         self.add("requests that v2 served", of(candidate.answered, report.requests));
         self.add("sessions that v2 served", of(candidate.sessions, report.sessions));
         for step in measured.steps.iter().filter(|step| step.requests > 0) {
@@ -45,6 +53,8 @@ impl Rows {
 
     fn retreat(&mut self, measured: &Measured) {
         let back = measured.decided_at.zip(measured.back_at).map(|(decided, back)| back.ms_since(decided));
+        let seen = measured.begun_at.zip(measured.decided_at).map(|(begun, decided)| decided.ms_since(begun));
+        self.add_time("split confirmed -> decision", seen);
         self.add_time("first v2 answer begun -> decision", measured.detection_ms);
         self.add_time("decision -> confirmed by the router", back);
         self.add_time("decision -> last v2 answer begun", measured.last_after_decision_ms);

@@ -1,6 +1,6 @@
-//! The two stories: which versions there are, how they behave, and how it must end.
+//! The stories: which versions there are, how they behave, and how it must end.
 
-use modelsim::Dials;
+use modelsim::{Dials, Reach};
 use rollout::Stage;
 
 /// Requests per second for each model.
@@ -17,7 +17,7 @@ pub(super) const CANDIDATE: &str = "v2";
 /// One version that is rolled out over another.
 #[derive(Debug, Clone)]
 pub(super) struct Story {
-    /// `good` or `bad`.
+    /// `good`, `bad` or `hang`.
     pub(super) name: &'static str,
     /// The model's name.
     pub(super) model: &'static str,
@@ -73,9 +73,26 @@ impl Story {
         }
     }
 
+    /// Healthy to whoever asks for its health, and silent to everybody else.
+    pub(super) fn hang() -> Self {
+        Self {
+            name: "hang",
+            model: "demo-hang",
+            about: "v2 is healthy and takes every request, and never answers one",
+            path: "/predict",
+            candidate: Dials { hang: Reach::Predictions, ..Dials::default() },
+            end: Stage::RolledBack,
+        }
+    }
+
+    /// Whether the candidate never answers: then only the age of its requests tells.
+    pub(super) fn is_silent(&self) -> bool {
+        self.candidate.hang != Reach::Off
+    }
+
     /// Whether the candidate's answers end soon after they begin, so that counting ends is counting beginnings.
     pub(super) fn is_quick(&self) -> bool {
-        self.candidate.latency_median_ms < 1_000.0
+        self.candidate.latency_median_ms < 1_000.0 && !self.is_silent()
     }
 
     /// How the version behaves that serves already.

@@ -16,6 +16,9 @@ pub(super) fn flaws(played: &Played, measured: &Measured) -> Vec<String> {
     let mut flaws = outcome(played, measured);
     flaws.extend(promises(played, measured));
     flaws.extend(splits(played, measured));
+    if played.story.is_silent() {
+        flaws.extend(silence(played, measured));
+    }
     flaws.into_iter().map(|flaw| format!("{}: {flaw}", played.story.name)).collect()
 }
 
@@ -41,8 +44,9 @@ fn outcome(played: &Played, measured: &Measured) -> Vec<String> {
 fn promises(played: &Played, measured: &Measured) -> Vec<String> {
     let mut flaws = Vec::new();
     let report = &played.report;
-    if report.failed_by_us > 0 {
-        flaws.push(format!("{} requests failed because of us: {:?}", report.failed_by_us, report.failures));
+    let failed_by_us = played.failed_by_us();
+    if failed_by_us > 0 {
+        flaws.push(format!("{failed_by_us} requests failed because of us: {:?}", report.failures));
     }
     if measured.sticky_violations > 0 {
         flaws.push(format!("{} times a session lost the version that it had", measured.sticky_violations));
@@ -52,6 +56,21 @@ fn promises(played: &Played, measured: &Measured) -> Vec<String> {
     }
     if played.story.end == Stage::RolledBack && (measured.decided_at.is_none() || measured.back_at.is_none()) {
         flaws.push("the history does not tell when it turned back".to_owned());
+    }
+    flaws
+}
+
+/// A version that never answers must be gone by the age of its requests alone.
+fn silence(played: &Played, measured: &Measured) -> Vec<String> {
+    let mut flaws = Vec::new();
+    if played.unanswered() == 0 {
+        flaws.push(format!("{CANDIDATE} was to be silent, and every request was answered"));
+    }
+    match (measured.turned_ms(), played.silence_limit_ms()) {
+        (Some(took), Some(limit)) if took <= limit => {}
+        (took, limit) => {
+            flaws.push(format!("the rollback took {took:?} ms from the begin of evidence, and the limit is {limit:?}"));
+        }
     }
     flaws
 }

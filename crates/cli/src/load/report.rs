@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+/// The failure of a request that got no word within its time, as `failures` lists it.
+pub const UNANSWERED: &str = "us: timeout before any answer";
+
 /// The account of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
