@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::handler::{Cause, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::park::{Hopeless, park};
-use crate::step::{Ended, step};
+use crate::step::{Ended, step, step_together};
 use crate::telemetry::cause_span;
 use crate::wheel::Arm;
 
@@ -45,6 +45,10 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, filters: &'
             }
         };
         wait = BACK_OFF.0;
+        if is_taken_together(&core, &*handler, &batch, &arm).await {
+            batch.iter().for_each(|said| subscription.settled(said.position));
+            continue;
+        }
         for said in batch {
             let slot = tokio::select! {
                 biased;
@@ -70,6 +74,35 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, filters: &'
                 });
             }
         }
+    }
+}
+
+/// Settles all messages of a batch in one transaction, where nothing speaks against it; `false` when they have to be taken one
+/// by one: some need the outside world, were perhaps in hand at a death, can't be read, or failed.
+async fn is_taken_together<H: Handler>(core: &Core, handler: &H, batch: &[Said], arm: &Arm) -> bool {
+    if H::PARALLEL > 1 || batch.len() < 2 || batch.iter().any(|said| said.position <= core.born_at) {
+        return false;
+    }
+    let causes: Result<Vec<_>, _> =
+        batch.iter().map(|said| door(said).map(|incoming| Cause::Message(Box::new(incoming)))).collect();
+    let Ok(causes) = causes else { return false };
+    settled_together(core, handler, &causes, arm).await
+}
+
+/// Several causes at once, in one span; `false` when nothing was written.
+pub(crate) async fn settled_together<H: Handler>(core: &Core, handler: &H, causes: &[Cause], arm: &Arm) -> bool {
+    let span = tracing::info_span!("facts", service = H::NAME, count = causes.len());
+    let stepped = AssertUnwindSafe(step_together(core, handler, causes).instrument(span)).catch_unwind().await;
+    match stepped {
+        Ok(Ok(commits)) => {
+            commits.iter().for_each(|commit| arm.all(&commit.wakes));
+            true
+        }
+        Ok(Err(failure)) => {
+            tracing::debug!(service = H::NAME, "taking {} causes one by one: {}", causes.len(), chain(&failure));
+            false
+        }
+        Err(_) => false,
     }
 }
 

@@ -105,7 +105,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Works on the outside world, before and outside of the transaction. Bounded by the caller.
     fn act(&self, store: &Store, cause: &Cause, now: At) -> impl Future<Output = Result<Self::Seen, Failure>> + Send;
 
-    /// Decides, from rows read inside the transaction. May run more than once for a cause: a lost race is decided anew.
+    /// Decides, from rows read inside the transaction. May run more than once for a cause: a lost race is decided anew, and what
+    /// failed in company is decided alone.
     fn handle(
         &self,
         rows: Rows<'_>,

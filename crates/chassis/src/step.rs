@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::Stamp;
 use rollout::At;
-use store::{Class, Mark, Outgoing, Settled, Tx, Written};
+use store::{Class, Mark, Outgoing, Settled, Tx};
 
 use crate::bus::Bus;
 use crate::commit::{Commit, Say};
@@ -73,11 +73,64 @@ async fn attempt<H: Handler>(
     cause: &Cause,
     seen: &H::Seen,
 ) -> Result<Option<(Ended, Commit)>, Failure> {
-    let now = core.clock.now();
     let mut tx = core.store.begin().await?;
+    let Some(written) = write(core, &mut tx, handler, cause, seen).await? else { return Ok(None) };
+    let Written { commit: Some(commit), said } = written else {
+        return Ok(Some((Ended::Before, Commit::applied())));
+    };
+    tx.commit().await?;
+    told(core, H::NAME, &commit, &said);
+    Ok(Some((Ended::Settled(commit.settled), commit)))
+}
+
+/// Several causes in one transaction, in their order: what the later ones read has what the earlier ones wrote. All of them
+/// are committed, or none: whoever asks then takes them one by one.
+pub(crate) async fn step_together<H: Handler>(
+    core: &Core,
+    handler: &H,
+    causes: &[Cause],
+) -> Result<Vec<Commit>, Failure> {
+    let mut seen = Vec::with_capacity(causes.len());
+    for cause in causes {
+        seen.push(acted(core, handler, cause).await?);
+    }
+    let mut tx = core.store.begin().await?;
+    let mut all = Vec::with_capacity(causes.len());
+    for (cause, seen) in causes.iter().zip(&seen) {
+        if let Cause::Message(incoming) = cause
+            && tx.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?
+        {
+            continue;
+        }
+        let lost = || Failure::Later("one of several causes lost a race".to_owned());
+        let Written { commit, said } = write(core, &mut tx, handler, cause, seen).await?.ok_or_else(lost)?;
+        all.extend(commit.map(|commit| (commit, said)));
+    }
+    tx.commit().await?;
+    for (commit, said) in &all {
+        told(core, H::NAME, commit, said);
+    }
+    Ok(all.into_iter().map(|(commit, _)| commit).collect())
+}
+
+/// What a cause came to inside a transaction: no commit when it was settled before.
+struct Written {
+    commit: Option<Commit>,
+    said: Vec<(i64, String)>,
+}
+
+/// Handles one cause inside a transaction; `None` when a conditional write lost.
+async fn write<H: Handler>(
+    core: &Core,
+    tx: &mut Tx,
+    handler: &H,
+    cause: &Cause,
+    seen: &H::Seen,
+) -> Result<Option<Written>, Failure> {
+    let now = core.clock.now();
     let commit = handler.handle(tx.rows(), cause, seen, now).await?;
     for change in &commit.changes {
-        if tx.apply(change).await? == Written::Lost {
+        if tx.apply(change).await? == store::Written::Lost {
             return Ok(None);
         }
     }
@@ -92,15 +145,17 @@ async fn attempt<H: Handler>(
             handled_at: now,
         };
         if !tx.mark(&mark).await? {
-            return Ok(Some((Ended::Before, Commit::applied())));
+            return Ok(Some(Written { commit: None, said: Vec::new() }));
         }
         tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
     }
-    let said = say_all(&mut tx, &Stamped { service: H::NAME, at: now, trace: &Trace::of(cause) }, &commit.says).await?;
-    tx.commit().await?;
-    core.bus.announce(&said);
-    core.metrics.settled.get_or_create(&ByOutcome { service: H::NAME, outcome: commit.settled.name() }).inc();
-    Ok(Some((Ended::Settled(commit.settled), commit)))
+    let said = say_all(tx, &Stamped { service: H::NAME, at: now, trace: &Trace::of(cause) }, &commit.says).await?;
+    Ok(Some(Written { commit: Some(commit), said }))
+}
+
+fn told(core: &Core, service: &'static str, commit: &Commit, said: &[(i64, String)]) {
+    core.bus.announce(said);
+    core.metrics.settled.get_or_create(&ByOutcome { service, outcome: commit.settled.name() }).inc();
 }
 
 /// Who says a message, and when.

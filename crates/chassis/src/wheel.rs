@@ -11,7 +11,7 @@ use store::{Class, Due};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument as _;
 
-use crate::consume::{chain, panic_text};
+use crate::consume::{chain, panic_text, settled_together};
 use crate::core::Core;
 use crate::handler::{Cause, Failure, Handler};
 use crate::step::step;
@@ -25,6 +25,8 @@ const LOAD_AGAIN: Span = Span(1_000);
 const LOAD: i64 = 10_000;
 /// After a start, what is overdue is spread over this much, so that it does not all come at once.
 const SPREAD: Span = Span(2_000);
+/// Deadlines that share a transaction: it holds the one writer, for which a retreat may wait.
+const TOGETHER: usize = 100;
 /// A deadline that fired and is still there, because it failed or changed nothing, fires again after this.
 const FIRE_AGAIN: Span = Span(1_000);
 
@@ -150,6 +152,13 @@ pub(crate) async fn turn<H: Handler>(core: Core, handler: Arc<H>, arm: Arm, mut 
             wheel.hear(heard, core.clock.now());
         }
         while let Some(due) = wheel.take(core.clock.now()) {
+            if H::PARALLEL == 1 && wheel.next().is_some_and(|next| next <= core.clock.now()) {
+                fire_together(&core, &*handler, &mut wheel, due, &arm).await;
+                if core.stop.is_cancelled() {
+                    return;
+                }
+                continue;
+            }
             let slot = tokio::select! { slot = Arc::clone(&slots).acquire_owned() => slot, () = core.stop.cancelled() => return };
             let Ok(slot) = slot else { return };
             let one = {
@@ -198,10 +207,35 @@ async fn load<H: Handler>(core: &Core, handler: &H, wheel: &mut Wheel, born: At)
     }
 }
 
-async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
+/// Fires `first` and what else is due, in one transaction; what fails in company is fired alone.
+async fn fire_together<H: Handler>(core: &Core, handler: &H, wheel: &mut Wheel, first: Due, arm: &Arm) {
+    let mut due = vec![first];
+    while due.len() < TOGETHER
+        && let Some(next) = wheel.take(core.clock.now())
+    {
+        due.push(next);
+    }
+    let causes: Vec<_> = due.iter().cloned().map(Cause::Deadline).collect();
+    if settled_together(core, handler, &causes, arm).await {
+        for due in &due {
+            note_lateness(core, due);
+            arm.ended(due);
+        }
+        return;
+    }
+    for due in due {
+        fire(core, handler, due, arm).await;
+    }
+}
+
+fn note_lateness(core: &Core, due: &Due) {
     let late_ms = core.clock.now().ms_since(due.wake_at).max(0);
     #[expect(clippy::cast_precision_loss, reason = "a lateness in milliseconds is far below 2^52")]
     core.metrics.late_seconds.observe(late_ms as f64 / 1000.0);
+}
+
+async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
+    note_lateness(core, &due);
     let cause = Cause::Deadline(due.clone());
     let span = cause_span(H::NAME, &cause);
     let stepped = AssertUnwindSafe(step(core, handler, &cause).instrument(span)).catch_unwind().await;

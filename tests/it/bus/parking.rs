@@ -107,7 +107,10 @@ async fn a_handler_that_panics_parks_the_message_and_goes_on() {
     );
     let parked = parked_of(&[outgoing("bad")], &clerk).await;
     assert_eq!(parked, [("bad".to_owned(), "panic".to_owned(), "I did not expect that".to_owned())]);
-    assert_eq!(clerk.heard(), ["bad", "good"]);
+    // What panics in the company of others is heard again alone.
+    let mut heard = clerk.heard();
+    heard.dedup();
+    assert_eq!(heard, ["bad", "good"]);
 }
 
 #[tokio::test]

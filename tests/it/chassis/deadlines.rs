@@ -230,6 +230,31 @@ async fn a_thousand_deadlines_at_one_instant_fire_once_each() {
 }
 
 #[tokio::test]
+async fn what_is_due_at_once_is_committed_at_once_and_one_that_fails_spoils_no_other() {
+    let rows: Vec<_> = (0..20).map(|number| (number.to_string(), 1_500)).collect();
+    let rows: Vec<_> = rows.iter().map(|(name, after)| (name.as_str(), *after)).collect();
+    let (core, _folder) = process(&rows).await;
+    let alarm = Arc::new(Alarm::<1>::new(|row, times| match times {
+        1 if row.rollout_id == of("7") => Err(Failure::never("odd", "odd")),
+        _ => Ok(over(row)),
+    }));
+    serve_handler(&core, &alarm);
+    eventually("the rows are read", || alarm.reads.load(Ordering::SeqCst) == 1).await;
+    core.clock.move_to(NOON.plus_ms(1_500));
+    let mut reader = core.store.reader().await.unwrap();
+    for number in 0..20 {
+        let id = of(&number.to_string());
+        let waiting = async {
+            while reader.rows().workload(&id).await.unwrap().unwrap().wake_at.is_some() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(tokio::time::timeout(LIMIT, waiting).await.is_ok(), "{number} does not end");
+        assert_eq!(reader.rows().workload(&id).await.unwrap().unwrap().tries, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_race_is_decided_anew_at_once() {
     let (core, _folder) = process(&[("it", 1)]).await;
     let alarm = Arc::new(Alarm::<1>::new(|row, times| {
@@ -257,6 +282,8 @@ async fn a_deadline_that_fails_or_panics_is_tried_again_and_holds_no_other_up() 
         _ => Ok(over(row)),
     }));
     serve_handler(&core, &alarm);
+    core.clock.move_to(NOON.plus_ms(1));
+    alarm.fires(1).await;
     core.clock.move_to(NOON.plus_ms(2));
     alarm.fires(2).await;
     eventually("it works in the end", || {
