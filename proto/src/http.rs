@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::exposure::Reached;
 use crate::instant::{rfc3339, rfc3339_option};
 
 /// `POST /v1/models`.
@@ -216,6 +217,12 @@ pub struct Exposure {
     pub requests: u64,
     /// Of them, those that failed.
     pub errors: u64,
+    /// About how many different sessions were sent there.
+    #[serde(default)]
+    pub sessions: u64,
+    /// Requests that were sent there without a session: they are not sticky.
+    #[serde(default)]
+    pub no_key: u64,
 }
 
 /// A rollout as it is shown.
@@ -267,6 +274,9 @@ pub struct RolloutView {
     /// What each version has served.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposure: Vec<Exposure>,
+    /// Whom the candidate has reached, in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
     /// When it was asked for.
     #[serde(with = "rfc3339")]
     pub created_at: At,
@@ -299,6 +309,7 @@ impl RolloutView {
             issues: Vec::new(),
             baseline: None,
             exposure: Vec::new(),
+            reached: None,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

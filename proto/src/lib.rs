@@ -4,6 +4,7 @@
 //! they do not know. `samples/v1` has one frozen message of each kind, which must decode for ever.
 
 pub mod envelope;
+mod exposure;
 pub mod http;
 pub mod instant;
 mod message;
@@ -13,6 +14,7 @@ mod samples;
 pub mod subject;
 
 pub use envelope::{Event, Malformed};
+pub use exposure::{Exposed, ExposureLedger, Reached};
 pub use message::{Message, Stamp, Unreadable};
 pub use messages::{
     AnalysisRun, ModelRegister, Outcome, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted,

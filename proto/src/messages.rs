@@ -10,6 +10,7 @@ use rollout::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::exposure::{Exposed, Reached};
 use crate::instant::{rfc3339, rfc3339_option};
 
 /// A model is to be registered.
@@ -290,6 +291,9 @@ pub struct VerdictReached {
     pub is_healthy: bool,
     /// Every rule that is breached, in words.
     pub issues: Vec<String>,
+    /// Whom the candidate has reached so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
     /// The record.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -419,6 +423,9 @@ pub struct Sampled {
     pub by_request_id: u64,
     /// Cumulative.
     pub signals: Signals,
+    /// Of the last rollout that it took part in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed: Option<Exposed>,
 }
 
 /// Outcomes that only the caller knows.

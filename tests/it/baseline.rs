@@ -24,7 +24,7 @@ fn sample(at: At, errors: f64, requests: f64) -> Message {
         started_at: NOON.plus_ms(-1_000),
         sampled_at: at,
         live: false,
-        arms: vec![Sampled { version: version("1"), requests: 0, by_request_id: 0, signals }],
+        arms: vec![Sampled { version: version("1"), requests: 0, by_request_id: 0, signals, exposed: None }],
     })
 }
 

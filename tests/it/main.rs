@@ -10,6 +10,7 @@ mod checker;
 mod cli_only;
 mod demo;
 mod events;
+mod exposure;
 mod house;
 mod http_only;
 mod kills;

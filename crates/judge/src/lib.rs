@@ -9,6 +9,7 @@
 pub mod check;
 pub mod collect;
 pub mod decision;
+pub mod distinct;
 pub mod edges;
 mod fold;
 pub mod metric;
@@ -29,6 +30,7 @@ mod window;
 
 pub use check::{Action, Check, Comparator, FailureMode, Floor, Limit, Method, Phi, RuleName, RuleSet, Rules, Window};
 pub use collect::{Collected, Collector, Notes, Reading};
+pub use distinct::Distinct;
 pub use fold::{judge, seed};
 pub use metric::{Metric, SignalName};
 pub use quantile::{Quantile, quantile};

@@ -1,7 +1,7 @@
 //! An analysis as it is stored, and the verdict as it is said.
 
 use judge::{Arm, Collector, State, Verdict, render};
-use proto::{AnalysisRun, Message, VerdictReached};
+use proto::{AnalysisRun, ExposureLedger, Message, VerdictReached};
 use rollout::{At, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +21,9 @@ pub(crate) struct Request {
 pub(crate) struct Memory {
     pub(crate) judge: State,
     pub(crate) collector: Collector,
+    /// Whom the rollout has reached.
+    #[serde(default)]
+    pub(crate) exposure: ExposureLedger,
 }
 
 /// An analysis.
@@ -96,6 +99,7 @@ impl Analysis {
             arm: run.candidate.clone(),
             is_healthy: verdict.is_healthy(),
             issues: render(&run.checks, verdict),
+            reached: self.memory.exposure.reached(&run.candidate),
             verdict: verdict.clone(),
         })
     }

@@ -3,7 +3,7 @@
 use chassis::{Commit, Failure};
 use judge::signal::add_signal;
 use judge::{Arm, Collector, Reading, Signal, SignalName, Signals};
-use proto::{OutcomeObserved, RequestsCounted, Sampled};
+use proto::{Exposed, OutcomeObserved, RequestsCounted, Sampled};
 use rollout::{At, RolloutId};
 use serde::{Deserialize, Serialize};
 use store::{BaselineRow, Change, ObservationRow, Rows};
@@ -22,6 +22,8 @@ pub(crate) struct Counted {
     pub(crate) requests: u64,
     pub(crate) by_request_id: u64,
     pub(crate) signals: Signals,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exposed: Option<Exposed>,
 }
 
 /// A router's sample: all arms of a model, taken at the same moment.
@@ -33,8 +35,12 @@ pub(crate) async fn counted(rows: &mut Rows<'_>, sample: &RequestsCounted) -> Re
         if let Some(last) = last {
             commit = minute(commit, rows, (sample, arm), last).await?;
         }
-        let counted =
-            Counted { requests: arm.requests, by_request_id: arm.by_request_id, signals: arm.signals.clone() };
+        let counted = Counted {
+            requests: arm.requests,
+            by_request_id: arm.by_request_id,
+            signals: arm.signals.clone(),
+            exposed: arm.exposed.clone(),
+        };
         commit = commit.change(Change::Observe(Box::new(ObservationRow {
             tenant: sample.tenant.clone(),
             model: sample.model.clone(),

@@ -2,7 +2,7 @@
 
 use chassis::{Commit, Failure, Incoming};
 use judge::{Collector, Signals, Span, Tick, seed};
-use proto::AnalysisRun;
+use proto::{AnalysisRun, ExposureLedger};
 use rollout::At;
 use store::{Change, Rows};
 
@@ -73,7 +73,8 @@ async fn fresh(rows: &mut Rows<'_>, incoming: &Incoming, run: &AnalysisRun) -> R
             hour.push(Tick { stable, stable_planned: true, ..Tick::default() });
         }
     }
-    let memory = Memory { judge: seed(&run.checks, &hour), collector: Collector::new() };
+    let memory =
+        Memory { judge: seed(&run.checks, &hour), collector: Collector::new(), exposure: ExposureLedger::default() };
     Ok(Analysis {
         request: Request { message_id: incoming.id.clone(), run: run.clone() },
         memory,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::{Commit, Failure};
 use judge::{Collected, Reading, Signals, Tick, Window};
+use proto::Exposed;
 use rollout::{At, Rollout, Stage};
 use serde::{Deserialize, Serialize};
 use store::{Change, Due, ObservationRow, Rows, TickRow};
@@ -52,11 +53,16 @@ pub(crate) async fn closed(rows: &mut Rows<'_>, due: &Due, ledger: &Ledger, now:
     }
     let mut analysis = Analysis::of(&row)?;
     let commit = Commit::applied().about(&due.rollout_id);
+    let observations = rows.observations(&row.tenant, &row.model).await?;
+    expose(&mut analysis, &observations)?;
     let rollout = rows.rollout(&due.rollout_id).await?;
     let Some(rollout) = rollout.filter(|rollout| rollout.attempt == row.attempt && !rollout.stage.is_final()) else {
-        return Ok(commit.change(Change::JudgeEnded(due.rollout_id.clone())));
+        // What came after the last tick is still part of whom it has reached.
+        let last = Box::new(analysis.row(row.wake_at)?);
+        let kept = commit.change(Change::Judge { row: last, from: Some((row.attempt, row.tick)) });
+        return Ok(kept.change(Change::JudgeEnded(due.rollout_id.clone())));
     };
-    let readings = readings(&analysis, rows.observations(&row.tenant, &row.model).await?)?;
+    let readings = readings(&analysis, observations)?;
     let tick_ms = analysis.tick_ms();
     let collected = analysis.memory.collector.close(&readings, until.0, tick_ms);
     let tick = tick(&analysis, &rollout, collected, until);
@@ -103,6 +109,18 @@ pub(crate) fn readings(analysis: &Analysis, observations: Vec<ObservationRow>) -
         });
     }
     Ok(readings)
+}
+
+/// Adds what the sources have counted for this rollout to whom it has reached.
+fn expose(analysis: &mut Analysis, observations: &[ObservationRow]) -> Result<(), Failure> {
+    for observation in observations {
+        let Some(exposed) = observation.series.get("exposed") else { continue };
+        let exposed = Exposed::deserialize(exposed).map_err(|cause| Failure::never("bad_state", cause))?;
+        if exposed.rollout_id == analysis.request.run.rollout_id {
+            analysis.memory.exposure.hear(&observation.version, &observation.source, &exposed);
+        }
+    }
+    Ok(())
 }
 
 fn tick(analysis: &Analysis, rollout: &Rollout, collected: Collected, until: At) -> Tick {

@@ -2,7 +2,9 @@
 
 use judge::{Verdict, render};
 use proto::http::{Exposure, RolloutView};
+use proto::{Exposed, ExposureLedger};
 use rollout::Rollout;
+use serde::Deserialize as _;
 use store::{JudgeRow, Rows};
 
 use crate::problem::Answer;
@@ -11,11 +13,27 @@ pub(crate) async fn whole(rows: &mut Rows<'_>, row: &Rollout) -> Answer<RolloutV
     let mut view = RolloutView::of(row);
     view.split.applied = applied(rows, row).await?;
     view.split.observed = observed(&rows.exposure(&row.id, Some(row.step)).await?);
-    view.exposure = exposure(row, rows.exposure(&row.id, None).await?);
-    if let Some(judged) = rows.judge(&row.id).await? {
+    let judged = rows.judge(&row.id).await?;
+    let ledger = ledger(rows, row, judged.as_ref()).await?;
+    view.exposure = exposure(row, rows.exposure(&row.id, None).await?, &ledger);
+    view.reached = ledger.reached(&row.candidate);
+    if let Some(judged) = judged {
         evidence(&mut view, row, &judged);
     }
     Ok(view)
+}
+
+/// Whom the rollout has reached: what the analyzer has added up, and what routers have said since.
+async fn ledger(rows: &mut Rows<'_>, row: &Rollout, judged: Option<&JudgeRow>) -> Answer<ExposureLedger> {
+    let kept = judged.and_then(|judged| judged.state.get("exposure"));
+    let mut ledger = kept.and_then(|kept| ExposureLedger::deserialize(kept).ok()).unwrap_or_default();
+    for observation in rows.observations(&row.tenant, &row.model).await? {
+        let exposed = observation.series.get("exposed").and_then(|exposed| Exposed::deserialize(exposed).ok());
+        if let Some(exposed) = exposed.filter(|exposed| exposed.rollout_id == row.id) {
+            ledger.hear(&observation.version, &observation.source, &exposed);
+        }
+    }
+    Ok(ledger)
 }
 
 /// What was last read back from the routers; the end of a rollout was read back too, or it would not be one.
@@ -36,11 +54,14 @@ fn observed(arms: &[(String, f64, f64)]) -> Option<u32> {
         .and_then(|points| u32::try_from(points).ok())
 }
 
-fn exposure(row: &Rollout, arms: Vec<(String, f64, f64)>) -> Vec<Exposure> {
+fn exposure(row: &Rollout, arms: Vec<(String, f64, f64)>, ledger: &ExposureLedger) -> Vec<Exposure> {
     let version = |arm: &str| if arm == "candidate" { Some(&row.candidate) } else { row.previous.as_ref() };
     arms.into_iter()
         .filter_map(|(arm, requests, errors)| {
-            Some(Exposure { version: version(&arm)?.to_string(), requests: rounded(requests), errors: rounded(errors) })
+            let version = version(&arm)?;
+            let (_, no_key, sessions) = ledger.of(version);
+            let (requests, errors) = (rounded(requests), rounded(errors));
+            Some(Exposure { version: version.to_string(), requests, errors, sessions, no_key })
         })
         .collect()
 }

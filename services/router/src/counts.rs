@@ -13,10 +13,12 @@ use rollout::{Model, Tenant, Version};
 
 mod arm;
 mod cells;
+mod exposure;
 mod snapshot;
 
 pub(crate) use arm::ArmCounters;
 pub use arm::{Observed, Role};
+pub(crate) use exposure::Exposure;
 pub use snapshot::ArmCount;
 
 type ArmName = (Tenant, Model, Version);

@@ -4,13 +4,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use rollout::{Arm, NoKey, Route};
 
-use crate::counts::{ArmCounters, Counts, Role};
+use crate::counts::{ArmCounters, Counts, Exposure, Role};
 use crate::headers;
 use crate::key::Key;
 use crate::upstream::Upstream;
@@ -37,8 +36,8 @@ pub(crate) struct ServedArm {
     pub(crate) upstream: Upstream,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) counters: Arc<ArmCounters>,
-    /// Requests of the live rollout that this arm got.
-    pub(crate) exposure: Option<Arc<AtomicU64>>,
+    /// What the live rollout sends this way.
+    pub(crate) exposure: Option<Arc<Exposure>>,
 }
 
 impl Served {
@@ -85,7 +84,7 @@ fn compile(route: &Route, arm: &Arm, counts: &Counts, own: SocketAddr) -> Result
     let version =
         HeaderValue::from_str(arm.version.as_str()).map_err(|_| format!("arms.{}: not a header value", arm.version))?;
     let counters = counts.arm(&route.tenant, &route.model, &arm.version);
-    let exposure = route.rollout_id.as_ref().map(|rollout| counters.exposure_of(rollout));
+    let exposure = route.rollout_id.as_ref().map(|rollout| counters.exposure_of(rollout, &route.salt));
     let role = if arm.version == route.stable { Role::Stable } else { Role::Candidate };
     Ok(ServedArm { role, version, upstream, headers, counters, exposure })
 }

@@ -51,7 +51,7 @@ impl Ticket {
             arm.counters.keyed_by_request.fetch_add(1, Relaxed);
         }
         if let Some(exposure) = &arm.exposure {
-            exposure.fetch_add(1, Relaxed);
+            exposure.count(key);
         }
         let counters = Arc::clone(&arm.counters);
         Self {

@@ -1,8 +1,9 @@
 //! Makes a commit of a decision: the row, its log entry, the wished route, and what is said; traffic first, news last.
 
 use chassis::Commit;
-use proto::{AnalysisRun, Message, RolloutMoved, RolloutWaiting, SplitApply, WorkloadStart};
+use proto::{AnalysisRun, Message, Reached, RolloutMoved, RolloutWaiting, SplitApply, WorkloadStart};
 use rollout::{At, Decision, Direction, Fact, Intent, Refusal, Rollout, Route, Share, Stage, WHOLE, What};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use store::{Change, RefusalRow, Settled, Transition};
 
@@ -68,13 +69,19 @@ fn tell(asked: &Asked<'_>, next: &Rollout) {
     let previous = next.previous.as_ref().map_or("none", |version| version.as_str());
     if to == Stage::Retreating && from != Stage::Retreating {
         tracing::error!(rollout.id = %next.id, stage = %to, attempt = next.attempt,
-            "rollout {} of {}: {from} -> {to}: taking traffic from {} back to {previous}: {reason}", next.id, next.model, next.candidate);
+            "rollout {} of {}: {from} -> {to}: taking traffic from {} back to {previous}: {reason}{}", next.id, next.model, next.candidate, reached(asked));
     } else if from != to {
         tracing::info!(rollout.id = %next.id, stage = %to, attempt = next.attempt,
             "rollout {} of {} from {previous} to {}: {from} -> {to} step {} at {}: {reason}", next.id, next.model, next.candidate, next.step + 1, next.desired());
     } else {
         tracing::debug!(rollout.id = %next.id, stage = %to, "rollout {}: {} noted in {to}", next.id, asked.fact.what.kind());
     }
+}
+
+/// Whom the candidate has reached, where the evidence says it.
+fn reached(asked: &Asked<'_>) -> String {
+    let reached = asked.evidence.as_ref().and_then(|evidence| Reached::deserialize(evidence.get("reached")?).ok());
+    reached.map(|reached| format!("; it has reached {reached}")).unwrap_or_default()
 }
 
 fn logged(asked: &Asked<'_>, next: &Rollout, first: bool, now: At) -> Transition {
@@ -230,7 +237,7 @@ fn moved(asked: &Asked<'_>, next: &Rollout, now: At) -> RolloutMoved {
         evidence: asked
             .evidence
             .as_ref()
-            .map(|evidence| json!({ "issues": evidence.get("issues"), "result": evidence.get("result") })),
+            .map(|evidence| json!({ "issues": evidence.get("issues"), "result": evidence.get("result"), "reached": evidence.get("reached") })),
         at: now,
     }
 }

@@ -21,6 +21,26 @@ async fn an_arm_without_traffic_reports_zeros_and_counts_outlive_routes() {
 }
 
 #[tokio::test]
+async fn distinct_sessions_are_counted_apart_from_requests_without_one() {
+    let echo = Echo::start("1").await;
+    let kit = Kit::serving("m", &[("2", 5_000, echo.address), ("1", 5_000, echo.address)]).await;
+    for n in 0..120 {
+        kit.get_as("/m", &format!("s{}", n % 40)).await;
+    }
+    for _ in 0..7 {
+        kit.get("/m").await;
+    }
+    let [new, old] = ["2", "1"].map(|version| kit.count(version).exposed.unwrap());
+    assert_eq!((new.requests + old.requests, new.no_key + old.no_key), (127, 7));
+    let mut all = new.sessions.clone();
+    all.merge(&old.sessions);
+    assert!(all.estimate().abs_diff(40) <= 1 && all.estimate() >= new.sessions.estimate());
+    assert!((new.sessions.estimate() + old.sessions.estimate()).abs_diff(40) <= 2, "a session has one arm");
+    let sent = serde_json::to_string(&new.sessions).unwrap();
+    assert!(!sent.contains("s1"), "no session leaves the router: {sent}");
+}
+
+#[tokio::test]
 async fn observations_are_counted_for_the_arm_and_removed() {
     let kit = Kit::serving("m", &[("1", 10_000, obedient().await)]).await;
     for observe in ["cost_usd=0.5, hallucination=1", "cost_usd=1.5,Bad=1,x=nan,y=inf,z,=1,_a=1,b=1e300"] {

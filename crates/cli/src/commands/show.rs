@@ -80,10 +80,12 @@ fn steps(view: &RolloutView) -> String {
 
 fn exposure(view: &RolloutView) -> String {
     let all = view.exposure.iter().map(|served| served.requests).sum();
-    let mut table = Table::new(["SERVED BY", "REQUESTS", "SHARE", "FAILED"]);
+    let mut table = Table::new(["SERVED BY", "REQUESTS", "SHARE", "FAILED", "SESSIONS"]);
     for served in &view.exposure {
         let (requests, errors) = (served.requests, served.errors);
-        table.row([served.version.clone(), requests.to_string(), percent(requests, all), errors.to_string()]);
+        let sessions = if served.sessions > 0 { format!("~{}", served.sessions) } else { "-".to_owned() };
+        table.row([served.version.clone(), requests.to_string(), percent(requests, all), errors.to_string(), sessions]);
     }
-    table.text()
+    let reached = view.reached.map(|reached| fitted(&format!("\n{} has reached {reached}", view.candidate), 2));
+    table.text() + &reached.unwrap_or_default()
 }

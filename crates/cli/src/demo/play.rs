@@ -80,6 +80,8 @@ pub(super) async fn play(scene: &Scene, story: Story) -> anyhow::Result<Played> 
     let report = load.stop().await;
     let versions = scene.client.versions(&model).await?;
     let history = scene.client.history(&rollout.id).await?;
+    // What was counted in the last moments is known by now.
+    let rollout = scene.client.rollout(rollout.id.as_str()).await?;
     Ok(Played { story, model, rollout, history, confirmed, versions, report, samples, servers })
 }
 

@@ -14,6 +14,9 @@ struct Rows(Vec<(String, String)>);
 pub(super) fn rows(played: &Played, measured: &Measured) -> Vec<(String, String)> {
     let mut rows = Rows::default();
     rows.outside(played, measured);
+    if let Some(reached) = &played.rollout.reached {
+        rows.add("v2 has reached, by the exposure ledger", reached);
+    }
     rows.retreat(measured);
     if let Some(limit) = played.silence_limit_ms().filter(|_| played.story.is_silent()) {
         rows.add_time("split confirmed -> rollback confirmed", measured.turned_ms());

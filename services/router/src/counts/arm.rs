@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use proto::Exposed;
 use rollout::RolloutId;
 
 use super::cells::{Cells, Codes};
+use super::exposure::Exposure;
 
 /// Names of observations kept for one arm; a server that made up names could otherwise fill the memory.
 const OBSERVED_NAMES_MAX: usize = 64;
@@ -67,7 +69,7 @@ pub(crate) struct ArmCounters {
     pub(crate) latency: Cells,
     observed: Mutex<BTreeMap<Box<str>, Observed>>,
     pub(crate) observations_ignored: AtomicU64,
-    exposures: Mutex<Vec<(RolloutId, Arc<AtomicU64>)>>,
+    exposures: Mutex<Vec<(RolloutId, Arc<Exposure>)>>,
 }
 
 impl ArmCounters {
@@ -117,8 +119,8 @@ impl ArmCounters {
         observed.iter().map(|(name, sums)| (name.to_string(), *sums)).collect()
     }
 
-    /// The counter of the requests that a rollout sent here, made if need be; the oldest of too many is forgotten.
-    pub(crate) fn exposure_of(&self, rollout: &RolloutId) -> Arc<AtomicU64> {
+    /// What a rollout sends here, made if need be; the oldest of too many is forgotten.
+    pub(crate) fn exposure_of(&self, rollout: &RolloutId, salt: &str) -> Arc<Exposure> {
         let mut exposures = self.exposures.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, exposure)) = exposures.iter().find(|(of, _)| of == rollout) {
             return Arc::clone(exposure);
@@ -126,13 +128,19 @@ impl ArmCounters {
         if exposures.len() == EXPOSURES_MAX {
             exposures.remove(0);
         }
-        let exposure = Arc::new(AtomicU64::new(0));
+        let exposure = Arc::new(Exposure::new(salt));
         exposures.push((rollout.clone(), Arc::clone(&exposure)));
         exposure
     }
 
     pub(crate) fn exposures(&self) -> Vec<(RolloutId, u64)> {
         let exposures = self.exposures.lock().unwrap_or_else(PoisonError::into_inner);
-        exposures.iter().map(|(rollout, exposure)| (rollout.clone(), exposure.load(Relaxed))).collect()
+        exposures.iter().map(|(rollout, exposure)| (rollout.clone(), exposure.requests())).collect()
+    }
+
+    /// What the last rollout sent here.
+    pub(crate) fn exposed(&self) -> Option<Exposed> {
+        let exposures = self.exposures.lock().unwrap_or_else(PoisonError::into_inner);
+        exposures.last().map(|(rollout, exposure)| exposure.read(rollout.clone()))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use judge::{Signal, SignalName, Signals};
+use proto::Exposed;
 use rollout::{Model, RolloutId, Tenant, Version};
 
 use super::arm::{ArmCounters, Observed, Role};
@@ -61,6 +62,8 @@ pub struct ArmCount {
     pub observations_ignored: u64,
     /// Requests for each of the last rollouts that this version took part in.
     pub exposures: Vec<(RolloutId, u64)>,
+    /// The last of them, with its sessions.
+    pub exposed: Option<Exposed>,
 }
 
 impl ArmCount {
@@ -99,6 +102,7 @@ impl ArmCount {
             observed: counters.observed(),
             observations_ignored: counters.observations_ignored.load(Relaxed),
             exposures: counters.exposures(),
+            exposed: counters.exposed(),
         }
     }
 

@@ -109,5 +109,6 @@ fn sampled(arm: &ArmCount) -> Sampled {
         requests: arm.requests,
         by_request_id: arm.keyed_by_request,
         signals: arm.signals(),
+        exposed: arm.exposed.clone(),
     }
 }
