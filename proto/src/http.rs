@@ -157,7 +157,7 @@ pub struct NewPromotion {
     /// A policy's name, or a whole policy; the model's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Value>,
-    /// `reject` (default) or `queue`.
+    /// While another rollout is live: `reject` (default), `queue` or `supersede`; the policy's own word when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_live: Option<WhenLive>,
     /// Who asks, as a claim.

@@ -48,8 +48,7 @@ fn promoting() -> Vec<Case> {
         (path, json!({"target_stage": "production"}), 422, &["target_stage"]),
         (path, json!({"policy": "nobodys"}), 422, &["nobodys"]),
         (path, json!({"polcy": "demo"}), 422, &["polcy"]),
-        (path, json!({"when_live": "supersede"}), 422, &["when_live"]),
-        (path, json!({"when_live": "queue"}), 422, &["when_live"]),
+        (path, json!({"when_live": "barge in"}), 422, &["barge in", "supersede"]),
         (path, json!({"reason": "x".repeat(3_000)}), 422, &["reason"]),
     ]
 }

@@ -46,7 +46,8 @@ impl House {
         (Self::start_with(folder, file.into()), log)
     }
 
-    fn start_in(folder: Arc<TempDir>) -> Self {
+    /// One over a folder that holds something already.
+    pub(crate) fn start_in(folder: Arc<TempDir>) -> Self {
         Self::start_with(folder, Stdio::inherit())
     }
 

@@ -199,12 +199,19 @@ async fn a_word_that_names_an_older_version_is_refused_and_leaves_a_trace() {
         let request = house.client.post(format!("{}{path}/advance", house.api));
         answer(request.header("if-match", version.to_string()).json(&json!({})))
     };
-    assert_eq!(advance(&json!("soon")).await.0, 400);
-    assert_eq!(advance(&json!(i64::MIN)).await.0, 409);
+    for nonsense in [json!("soon"), json!(""), json!(1.5), json!([1, 2])] {
+        let (status, problem) = advance(&nonsense).await;
+        assert_eq!((status, &problem["field"]), (400, &json!("If-Match")), "{nonsense}: {problem}");
+    }
+    assert_eq!(advance(&json!(i64::MIN)).await.0, 412);
     assert_eq!(advance(&seen["version"]).await.0, 200);
     house.until(&path, |rollout| rollout["stage"] == "observing" && rollout["step"] == 1).await;
     let (status, refused) = advance(&seen["version"]).await;
-    assert!(status == 409 && refused["detail"].as_str().unwrap().contains("moved_since"), "{status} {refused}");
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(status == 412 && detail.contains("moved since") && detail.contains("step 2"), "{status} {refused}");
+    // A word that takes traffic back must not lose a race: it is fenced by nothing, not even by nonsense.
+    let request = house.client.post(format!("{}{path}/rollback", house.api)).header("if-match", "soon");
+    assert_eq!(answer(request.json(&json!({}))).await.0, 200);
     let (_, history) = house.get(&format!("{path}/history")).await;
     let refusals = history["items"].as_array().unwrap().iter().filter(|entry| entry["reason"] == "moved_since").count();
     assert_eq!(refusals, 2);

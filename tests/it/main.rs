@@ -20,3 +20,5 @@ mod router;
 mod store;
 mod tidy;
 mod traffic;
+mod verbs;
+mod when_live;

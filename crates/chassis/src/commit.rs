@@ -71,6 +71,15 @@ impl Commit {
         self
     }
 
+    /// With everything that `other` writes, says and arms, behind its own; what became of the message stays as it is.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self.says.extend(other.says);
+        self.wakes.extend(other.wakes);
+        self
+    }
+
     /// With a deadline to be looked at.
     #[must_use]
     pub fn wake(mut self, rollout_id: &RolloutId, version: i64, at: Option<At>) -> Self {

@@ -75,6 +75,12 @@ impl Refusal {
         Self::ApproverIsRequester,
     ];
 
+    /// The refusal of a stored name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|refusal| refusal.to_string() == name)
+    }
+
     /// The refusal in the words of a message to a person.
     #[must_use]
     pub const fn sentence(self) -> &'static str {

@@ -57,6 +57,22 @@ impl Verb {
         }
     }
 
+    /// Whether it asks a rollout in this stage for what is so already: saying a word again does nothing.
+    #[must_use]
+    pub const fn is_done(self, stage: Stage) -> bool {
+        match self {
+            Self::Rollback | Self::Cancel => stage.is_turned_back(),
+            Self::Pause => matches!(stage, Stage::Paused),
+            _ => false,
+        }
+    }
+
+    /// Whether it takes traffic back: such a word must not lose a race, so it is fenced by nothing.
+    #[must_use]
+    pub const fn turns_back(self) -> bool {
+        matches!(self, Self::Rollback | Self::Cancel)
+    }
+
     /// The verb of a word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! The writes of a commit, as values: a service decides what to change, the step applies it.
 
 use rollout::{At, Model, Rollout, RolloutId, Route, Tenant, Version};
+use serde_json::Value;
 
 use crate::rows::{
     BaselineRow, IdempotencyRow, JudgeRow, ModelRow, ObservationRow, PolicyRow, PromotionRow, RefusalRow, TargetRow,
@@ -97,8 +98,17 @@ pub enum Change {
     Target(Box<TargetRow>),
     /// A candidate's servers.
     Workload(Box<WorkloadRow>),
-    /// The answer to a write that named a key.
+    /// A write that named a key.
     Idempotency(Box<IdempotencyRow>),
+    /// The answer to such a write; the first one stays.
+    Answered {
+        /// Whose key.
+        tenant: Tenant,
+        /// The key.
+        key: String,
+        /// Status and body.
+        answer: Value,
+    },
 }
 
 /// Whether a conditional write won.

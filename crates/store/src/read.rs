@@ -7,7 +7,7 @@ use crate::rows::{
     BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked,
     PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chassis, facts, judging, registry, rollouts, serving};
+use crate::sqlite::{chassis, facts, judging, queue, registry, rollouts, serving};
 
 /// A connection that only reads.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ reads! {
     rollouts::page as rollouts(tenant: &Tenant, before: (At, &str), limit: i64) -> Vec<Rollout>;
     /// The model's live rollout, other than `but`.
     rollouts::live as live(tenant: &Tenant, model: &Model, but: &RolloutId) -> Option<Live>;
+    /// The model's queued rollouts, oldest first.
+    queue::queued as queued(tenant: &Tenant, model: &Model) -> Vec<Rollout>;
     /// Rollouts whose deadline comes before `before`.
     rollouts::due as due_rollouts(before: At, limit: i64) -> Vec<Due>;
     /// The salt of a rollout.

@@ -3,6 +3,7 @@
 pub(crate) mod chassis;
 pub(crate) mod facts;
 pub(crate) mod judging;
+pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod rollouts;
 pub(crate) mod serving;

@@ -5,7 +5,7 @@ use rollout::At;
 use crate::change::{Change, Written};
 use crate::read::Rows;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
-use crate::sqlite::{chassis, judging, registry, rollouts, serving};
+use crate::sqlite::{chassis, judging, queue, registry, rollouts, serving};
 use crate::{Error, Store};
 
 /// A transaction that may write.
@@ -35,9 +35,7 @@ impl Tx {
             Change::Log(entry) => rollouts::log(on, entry).await.map(|()| 1)?,
             Change::Refuse(refusal) => rollouts::refuse(on, refusal).await.map(|()| 1)?,
             Change::Wish { route, from_generation, at } => rollouts::wish(on, route, *from_generation, *at).await?,
-            Change::WakeQueued { tenant, model, at } => {
-                rollouts::wake_queued(on, tenant, model, *at).await.map(|()| 1)?
-            }
+            Change::WakeQueued { tenant, model, at } => queue::wake_queued(on, tenant, model, *at).await.map(|()| 1)?,
             Change::Model(row) => registry::add_model(on, row).await?,
             Change::Version(row) => registry::add_version(on, row).await?,
             Change::Policy(row) => registry::add_policy(on, row).await?,
@@ -57,6 +55,7 @@ impl Tx {
             Change::Target(row) => serving::set_target(on, row).await.map(|_| 1)?,
             Change::Workload(row) => serving::set_workload(on, row).await.map(|_| 1)?,
             Change::Idempotency(row) => serving::answer(on, row).await?,
+            Change::Answered { tenant, key, answer } => serving::keep_answer(on, tenant, key, answer).await?,
         };
         Ok(Written::of(rows))
     }

@@ -49,23 +49,27 @@ pub(crate) async fn add(
     let new: NewModel = body(&bytes)?;
     let register = checked(new)?;
     let tenant = register.tenant.clone();
-    if let Some(view) = known(&core, &register).await? {
-        return Ok((StatusCode::OK, Json(view)));
-    }
     let asked = Asked {
         headers: &headers,
         tenant: &tenant,
         what: format!("POST /v1/models {}", String::from_utf8_lossy(&bytes)),
     };
-    let id = match asked.earlier(&core).await? {
+    asked.once(&core, added(&core, &asked, &register)).await
+}
+
+async fn added(core: &Core, asked: &Asked<'_>, register: &ModelRegister) -> Answer<(StatusCode, Json<ModelView>)> {
+    let id = match asked.earlier(core).await? {
         Some(id) => id,
-        None => asked.say(&core, Message::ModelRegister(register.clone())).await?,
+        None => match known(core, register).await? {
+            Some(view) => return Ok((StatusCode::OK, Json(view))),
+            None => asked.say(core, Message::ModelRegister(register.clone())).await?,
+        },
     };
-    if !settled(&core, "registry-writer", &id).await? {
+    if !settled(core, "registry-writer", &id).await? {
         return Err(Refusal::unavailable("the registry has not answered yet; ask again"));
     }
     // Somebody else may have been quicker with other content: that is a conflict, as it would have been before.
-    let view = known(&core, &register).await?;
+    let view = known(core, register).await?;
     let view = view.ok_or_else(|| Refusal::unavailable("the registry did not take the model; ask again"))?;
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -35,14 +35,17 @@ pub(crate) async fn save(
     let message =
         PolicySave { tenant: tenant.clone(), model: None, name: policy.clone(), spec, created_by: "local".to_owned() };
     let asked = Asked { headers: &headers, tenant: &tenant, what: format!("PUT /v1/policies/{policy} {text}") };
-    let id = match asked.earlier(&core).await? {
-        Some(id) => id,
-        None => asked.say(&core, Message::PolicySave(message)).await?,
+    let saved = async {
+        let id = match asked.earlier(&core).await? {
+            Some(id) => id,
+            None => asked.say(&core, Message::PolicySave(message)).await?,
+        };
+        if !settled(&core, "registry-writer", &id).await? {
+            return Err(Refusal::unavailable("the registry has not answered yet; ask again"));
+        }
+        Ok((StatusCode::OK, Json(found(&core, &policy).await?)))
     };
-    if !settled(&core, "registry-writer", &id).await? {
-        return Err(Refusal::unavailable("the registry has not answered yet; ask again"));
-    }
-    Ok((StatusCode::OK, Json(found(&core, &policy).await?)))
+    asked.once(&core, saved).await
 }
 
 pub(crate) async fn list(State(core): State<Core>) -> Answer<Json<Page<PolicyView>>> {

@@ -40,6 +40,10 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, word, detail)
     }
 
+    pub(crate) fn stale(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "moved_since", detail)
+    }
+
     pub(crate) fn unprocessable(word: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, word, detail)
     }

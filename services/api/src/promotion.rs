@@ -60,16 +60,15 @@ async fn check(core: &Core, message: &VersionPromote) -> Answer<()> {
     let found = promotable(&mut rows, message).await?.map_err(|refused| refusal(&refused))?;
     let nobody = RolloutId::of("", "");
     let live = rows.live(&message.tenant, &message.model, &nobody).await?;
-    if found.when_live != WhenLive::Reject {
-        let detail = "when_live `queue` and `supersede` are not available yet; write `reject`";
-        return Err(Refusal::unprocessable("not_available", detail).field("when_live"));
-    }
     match live {
-        None => Ok(()),
-        Some((id, stage)) => {
-            let detail = format!("rollout {id} of `{}` is {stage}; wait for it, or roll it back", message.model);
+        Some((id, stage)) if found.when_live == WhenLive::Reject => {
+            let detail = format!(
+                "rollout {id} of `{}` is {stage}; wait for it, roll it back, or promote with when_live `queue` or `supersede`",
+                message.model
+            );
             Err(Refusal::conflict("another_live", detail).rollout(&id))
         }
+        _ => Ok(()),
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
 use chassis::{Core, Say, Stamped, Trace, say_now};
 use proto::envelope::MESSAGE_BYTES_MAX;
 use proto::{Message, Stamp};
 use rollout::{RolloutId, Stage, Tenant};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use store::{Change, IdempotencyRow, Rows, Written};
 use uuid::Uuid;
@@ -57,6 +60,33 @@ impl Asked<'_> {
             .field("Idempotency-Key"));
         }
         Ok(Some(row.message_id))
+    }
+
+    /// Does the work once for a key: an answer that was given under it is given again for as long as it is kept.
+    pub(crate) async fn once<T: Serialize + DeserializeOwned>(
+        &self,
+        core: &Core,
+        work: impl Future<Output = Answer<(StatusCode, Json<T>)>>,
+    ) -> Answer<(StatusCode, Json<T>)> {
+        let Some(key) = self.key()? else { return work.await };
+        let known = core.store.page().await?.rows().answered(self.tenant, &key).await?;
+        if let Some(row) = known
+            && row.request_hash == self.hash()
+            && let Ok((status, body)) = serde_json::from_value::<(u16, T)>(row.answer)
+        {
+            return Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)));
+        }
+        let (status, Json(body)) = work.await?;
+        // What is only on its way has another answer later.
+        if status != StatusCode::ACCEPTED
+            && let Ok(answer) = serde_json::to_value((status.as_u16(), &body))
+        {
+            let mut tx = core.store.begin().await?;
+            // Where nothing was said there is no row: asking again finds the same.
+            tx.apply(&Change::Answered { tenant: self.tenant.clone(), key, answer }).await?;
+            tx.commit().await?;
+        }
+        Ok((status, Json(body)))
     }
 
     /// Says the message and gives its id.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use chassis::Core;
+use chassis::{Core, MOVED_SINCE, still_there};
 use proto::http::{Command, Commanded};
 use proto::{Message, RolloutCommand};
 use rollout::{Fact, Refusal as Refused, Rollout, Seen, Verb, What, decide};
@@ -19,6 +19,14 @@ const SCHEDULER: &str = "stage-scheduler";
 /// Who speaks where nobody has a key.
 const LOCAL: &str = "local";
 
+/// A word with what was said beside it.
+struct Word {
+    verb: Verb,
+    command: Command,
+    /// The version of the row that the speaker has seen.
+    if_version: Option<i64>,
+}
+
 pub(crate) async fn say(
     State(core): State<Core>,
     Path((id, verb)): Path<(String, String)>,
@@ -30,26 +38,29 @@ pub(crate) async fn say(
     let command: Command = if bytes.is_empty() { Command::default() } else { body(&bytes)? };
     bounded("actor", command.actor.as_deref(), NAME_BYTES_MAX)?;
     bounded("reason", command.reason.as_deref(), REASON_BYTES_MAX)?;
+    let if_version = if verb.turns_back() { None } else { if_match(&headers)? };
     let row = found(&mut core.store.page().await?.rows(), &id).await?;
-    let turns_back = matches!(verb, Verb::Rollback | Verb::Cancel);
     let asked = Asked {
         headers: &headers,
         tenant: &row.tenant,
         what: format!("POST {} {} {}", row.id, verb.name(), String::from_utf8_lossy(&bytes)),
     };
-    let id = match asked.earlier(&core).await? {
+    asked.once(&core, said(&core, &asked, &row, Word { verb, command, if_version })).await
+}
+
+/// Says the word, waits for what becomes of it, and answers.
+async fn said(core: &Core, asked: &Asked<'_>, row: &Rollout, word: Word) -> Answer<(StatusCode, Json<Commanded>)> {
+    let verb = word.verb;
+    let id = match asked.earlier(core).await? {
         Some(id) => Some(id),
-        None if check(&core, &row, verb, &command)? => {
-            let if_version = if turns_back { None } else { if_match(&headers)? };
-            Some(asked.say(&core, message(&row, verb, command, if_version)).await?)
-        }
+        None if is_new(core, row, &word).await? => Some(asked.say(core, message(row, word)).await?),
         None => None,
     };
     let settled = match &id {
-        Some(id) => settled(&core, SCHEDULER, id).await?,
+        Some(id) => settled(core, SCHEDULER, id).await?,
         None => true,
     };
-    let applied = turns_back && Outcome::Back(&row.id).within_limit(&core).await?;
+    let applied = verb.turns_back() && Outcome::Back(&row.id).within_limit(core).await?;
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let now = found(&mut rows, row.id.as_str()).await?;
@@ -58,50 +69,69 @@ pub(crate) async fn say(
         && outcome != "applied"
         && !applied
     {
-        let why = why.unwrap_or(outcome);
-        let detail = format!("can't {} rollout {} in stage {}: {why}", verb.name(), now.id, now.stage);
-        return Err(Refusal::conflict("refused", detail).rollout(&now.id));
+        return Err(refused(&now, verb, &why.unwrap_or(outcome)));
     }
-    let done = if turns_back { applied } else { settled };
+    let done = if verb.turns_back() { applied } else { settled };
     let answer = Commanded { applied, rollout: whole(&mut rows, &now).await? };
     Ok((if done { StatusCode::OK } else { StatusCode::ACCEPTED }, Json(answer)))
 }
 
-/// Whether there is anything to say: `false` when it turns back already, which is what was asked for.
-fn check(core: &Core, row: &Rollout, verb: Verb, command: &Command) -> Answer<bool> {
-    let actor = command.actor.clone().unwrap_or_else(|| LOCAL.to_owned());
+/// Whether there is anything to say: `false` when it is so already. A word for a stage that is left is said all the same: its
+/// refusal belongs into the history.
+async fn is_new(core: &Core, row: &Rollout, word: &Word) -> Answer<bool> {
+    if let Some(version) = word.if_version
+        && !still_there(&mut core.store.page().await?.rows(), row, version).await?
+    {
+        return Ok(true);
+    }
     let fact = Fact {
-        what: What::Commanded { verb },
-        actor,
-        reason: command.reason.clone(),
+        what: What::Commanded { verb: word.verb },
+        actor: word.command.actor.clone().unwrap_or_else(|| LOCAL.to_owned()),
+        reason: word.command.reason.clone(),
         seen: Seen { generation: row.generation, ..Seen::default() },
     };
-    let turns_back = matches!(verb, Verb::Rollback | Verb::Cancel);
     match decide(row, &fact, core.clock.now()) {
         Ok(_) => Ok(true),
-        Err(_) if turns_back && row.stage.is_turned_back() => Ok(false),
-        Err(refusal) => Err(refused(row, verb, refusal)),
+        Err(_) if word.verb.is_done(row.stage) => Ok(false),
+        Err(refusal) => Err(refused(row, word.verb, &refusal.to_string())),
     }
 }
 
-fn refused(row: &Rollout, verb: Verb, refusal: Refused) -> Refusal {
-    Refusal::conflict(
-        "refused",
-        format!("can't {} rollout {} in stage {}: {}", verb.name(), row.id, row.stage, refusal.sentence()),
-    )
-    .rollout(&row.id)
+/// What was asked, where the rollout stands, and why it can't be.
+fn refused(row: &Rollout, verb: Verb, why: &str) -> Refusal {
+    let (id, stage, verb) = (&row.id, row.stage, verb.name());
+    if why == MOVED_SINCE {
+        let detail = format!(
+            "can't {verb} rollout {id}: it moved since the version in If-Match and is in stage {stage}, step {}, version {} now; look at it again",
+            row.step + 1,
+            row.version
+        );
+        return Refusal::stale(detail).field("If-Match").rollout(id);
+    }
+    let why = Refused::named(why).map_or(why, |refusal| refusal.sentence());
+    Refusal::conflict("refused", format!("can't {verb} rollout {id} in stage {stage}: {why}")).rollout(id)
 }
 
-/// The version in `If-Match`, with or without quotes.
+/// The version in `If-Match`, with or without quotes; `*` means whatever is there.
 fn if_match(headers: &HeaderMap) -> Answer<Option<i64>> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let version = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-    version.map(Some).ok_or_else(|| {
-        Refusal::bad_request("If-Match must be the version of the rollout, a whole number").field("If-Match")
-    })
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let bad = || {
+        Refusal::bad_request("If-Match must be one version of the rollout, a whole number such as \"7\"")
+            .field("If-Match")
+    };
+    let (value, others) = (values.next(), values.next());
+    let Some(value) = value else { return Ok(None) };
+    let text = value.to_str().map_err(|_| bad())?.trim();
+    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    match (others, bare) {
+        (Some(_), _) => Err(bad()),
+        (None, "*") => Ok(None),
+        (None, bare) => bare.parse().map(Some).map_err(|_| bad()),
+    }
 }
 
-fn message(row: &Rollout, verb: Verb, command: Command, if_version: Option<i64>) -> Message {
+fn message(row: &Rollout, word: Word) -> Message {
+    let Word { verb, command, if_version } = word;
     let said = RolloutCommand {
         tenant: row.tenant.clone(),
         model: row.model.clone(),

@@ -27,18 +27,15 @@ pub(crate) async fn add(
     upstream::check_headers(new.headers.iter())?;
     let mut reader = core.store.page().await?;
     registered(&mut reader.rows(), &model).await?;
-    if let Some(row) = reader.rows().version(&tenant, &model, &new.version).await? {
-        return again(&new, row);
-    }
     drop(reader);
     let register = VersionRegister {
         tenant: tenant.clone(),
         model: model.clone(),
-        version: new.version.clone(),
-        upstream: new.upstream.clone(),
-        headers: new.headers.clone(),
-        artifact_uri: new.artifact_uri.clone(),
-        metadata: new.metadata.clone(),
+        version: new.version,
+        upstream: new.upstream,
+        headers: new.headers,
+        artifact_uri: new.artifact_uri,
+        metadata: new.metadata,
         requested_by: "local".to_owned(),
     };
     let asked = Asked {
@@ -46,21 +43,32 @@ pub(crate) async fn add(
         tenant: &tenant,
         what: format!("POST /v1/registry/{model}/versions {}", String::from_utf8_lossy(&bytes)),
     };
-    let id = match asked.earlier(&core).await? {
+    asked.once(&core, added(&core, &asked, register)).await
+}
+
+async fn added(core: &Core, asked: &Asked<'_>, new: VersionRegister) -> Answer<(StatusCode, Json<VersionView>)> {
+    let id = match asked.earlier(core).await? {
         Some(id) => id,
-        None => asked.say(&core, Message::VersionRegister(register)).await?,
+        None => match known(core, &new).await? {
+            Some(row) => return again(&new, row),
+            None => asked.say(core, Message::VersionRegister(new.clone())).await?,
+        },
     };
-    if !settled(&core, "registry-writer", &id).await? {
+    if !settled(core, "registry-writer", &id).await? {
         return Err(Refusal::unavailable("the registry has not answered yet; ask again"));
     }
-    let row = core.store.page().await?.rows().version(&tenant, &model, &new.version).await?;
+    let row = known(core, &new).await?;
     let row = row.ok_or_else(|| Refusal::unavailable("the registry did not take the version; ask again"))?;
     // Somebody else may have been quicker with other content: that is a conflict, as it would have been before.
     again(&new, row).map(|(_, view)| (StatusCode::CREATED, view))
 }
 
+async fn known(core: &Core, new: &VersionRegister) -> Answer<Option<VersionRow>> {
+    Ok(core.store.page().await?.rows().version(&new.tenant, &new.model, &new.version).await?)
+}
+
 /// A version never changes: the same again is fine, another content is a conflict.
-fn again(new: &NewVersion, row: VersionRow) -> Answer<(StatusCode, Json<VersionView>)> {
+fn again(new: &VersionRegister, row: VersionRow) -> Answer<(StatusCode, Json<VersionView>)> {
     let same = row.upstream == new.upstream
         && row.headers == new.headers
         && row.artifact_uri == new.artifact_uri

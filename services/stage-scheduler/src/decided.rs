@@ -33,7 +33,8 @@ pub(crate) fn committed(asked: &Asked<'_>, decision: Decision, now: At) -> Commi
     });
     commit.changes.push(Change::Log(Box::new(logged(asked, &next, first, now))));
     commit.changes.extend(wish(asked, &next, &intents, now));
-    if next.stage.is_final() {
+    // One that waited itself held nobody up.
+    if next.stage.is_final() && asked.row.stage.is_live() {
         commit.changes.push(Change::WakeQueued { tenant: next.tenant.clone(), model: next.model.clone(), at: now });
     }
     let said = intents

@@ -1,6 +1,6 @@
 //! One fact in, one commit out.
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming};
+use chassis::{Cause, Commit, Failure, Handler, Incoming, MOVED_SINCE, still_there};
 use proto::{Message, PromotionRequested};
 use rollout::{At, Before, Fact, Request, Rollout, RolloutId, Seen, Stage, What, decide};
 use store::{Change, Due, RefusalRow, Rows, Store};
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::decided::{Asked, committed, refused};
 use crate::heard::{Heard, heard};
+use crate::queue;
 
 /// The source of deadlines, which are never on the bus.
 const CLOCK: &str = "/tidegate/clock";
@@ -79,7 +80,7 @@ async fn request(
         Fact { what, actor: asked.requested_by.clone(), reason: asked.reason.clone(), seen: seen(rows, &row).await? };
     let decision = decide(&row, &fact, now).map_err(|refusal| Failure::never("refused", refusal))?;
     let salt = salt(rows, &row).await?;
-    let asked = Asked {
+    let told = Asked {
         row: &row,
         fact: &fact,
         source: &incoming.source,
@@ -88,7 +89,12 @@ async fn request(
         salt: Some(salt),
         route: None,
     };
-    Ok(committed(&asked, decision, now))
+    let next = decision.next.clone();
+    let commit = committed(&told, decision, now);
+    if next.stage.is_final() {
+        return Ok(commit);
+    }
+    queue::overtake(rows, incoming, (asked, &next), commit, now).await
 }
 
 /// The row before its first fact.
@@ -133,24 +139,16 @@ async fn fact(rows: &mut Rows<'_>, incoming: &Incoming, heard: Heard, now: At) -
 
 /// The word was meant for another stage or step.
 fn moved_since(row: &Rollout, incoming: &Incoming, heard: &Heard, now: At) -> Commit {
-    const REASON: &str = "moved_since";
-    Commit::refused(REASON).about(&row.id).change(Change::Refuse(RefusalRow {
+    Commit::refused(MOVED_SINCE).about(&row.id).change(Change::Refuse(RefusalRow {
         rollout_id: row.id.clone(),
         fact_source: incoming.source.clone(),
         fact_id: incoming.id.clone(),
         fact_kind: heard.what.kind().to_owned(),
-        reason: REASON.to_owned(),
+        reason: MOVED_SINCE.to_owned(),
         actor: heard.actor.clone(),
         at_version: row.version,
         refused_at: now,
     }))
-}
-
-/// Whether stage and step are still those of `version`.
-async fn still_there(rows: &mut Rows<'_>, row: &Rollout, version: i64) -> Result<bool, Failure> {
-    let entry = rows.history(&row.id, version.saturating_sub(1), 1).await?.into_iter().next();
-    Ok(entry
-        .is_some_and(|entry| entry.version == version && entry.to_stage == row.stage.name() && entry.step == row.step))
 }
 
 /// A deadline that another one was quicker than is dropped: it is nobody's message.
@@ -166,30 +164,32 @@ async fn deadline(rows: &mut Rows<'_>, due: &Due, now: At) -> Result<Commit, Fai
 }
 
 /// A fact with the message that told it.
-struct Told<'a> {
-    fact: Fact,
-    source: &'a str,
-    id: &'a str,
-    evidence: Option<serde_json::Value>,
+pub(crate) struct Told<'a> {
+    pub(crate) fact: Fact,
+    pub(crate) source: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) evidence: Option<serde_json::Value>,
 }
 
-async fn moved(rows: &mut Rows<'_>, row: &Rollout, told: Told<'_>, now: At) -> Result<Commit, Failure> {
+pub(crate) async fn moved(rows: &mut Rows<'_>, row: &Rollout, told: Told<'_>, now: At) -> Result<Commit, Failure> {
     let Told { fact, source, id, evidence } = told;
     let mut asked = Asked { row, fact: &fact, source, id, evidence, salt: None, route: None };
     match decide(row, &fact, now) {
         Ok(decision) => {
-            if decision.next.generation != row.generation || decision.next.stage.is_final() {
+            let ends = decision.next.stage.is_final();
+            if decision.next.generation != row.generation || ends {
                 asked.route = rows.route(&row.tenant, &row.model).await?;
                 asked.salt = rows.salt(&row.id).await?;
             }
-            Ok(committed(&asked, decision, now))
+            let commit = committed(&asked, decision, now);
+            if ends && row.stage.is_live() { queue::woken(rows, row, commit, now).await } else { Ok(commit) }
         }
         Err(refusal) => Ok(refused(&asked, refusal, now)),
     }
 }
 
 /// What the step sees beside the row.
-async fn seen(rows: &mut Rows<'_>, row: &Rollout) -> Result<Seen, Failure> {
+pub(crate) async fn seen(rows: &mut Rows<'_>, row: &Rollout) -> Result<Seen, Failure> {
     let route = rows.route(&row.tenant, &row.model).await?;
     let live = if row.stage == Stage::Queued { live(rows, row).await? } else { None };
     Ok(Seen {

@@ -80,9 +80,7 @@ fn said(command: &RolloutCommand) -> Heard {
         actor: command.actor.clone().unwrap_or_else(|| command.owner.clone()),
         reason: command.reason.clone(),
         evidence: None,
-        if_version: command
-            .if_version
-            .filter(|_| !matches!(command.verb, rollout::Verb::Rollback | rollout::Verb::Cancel)),
+        if_version: command.if_version.filter(|_| !command.verb.turns_back()),
     }
 }
 

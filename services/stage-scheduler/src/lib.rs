@@ -5,6 +5,7 @@
 mod decided;
 mod handler;
 mod heard;
+mod queue;
 
 use chassis::Core;
 

@@ -17,11 +17,11 @@ pub(super) fn queued(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
             requested(draft, fact, *when_live, refusal.as_deref())
         }
         // The commit that ends another rollout moves this deadline forward, outside of this log: whoever sees that its turn has
-        // come is not early.
-        What::DeadlinePassed { version } if *version == draft.row().version && fact.seen.live.is_none() => {
-            draft.enter_preparing(fact)
-        }
-        What::DeadlinePassed { .. } if draft.is_due(fact) => {
+        // come, or that somebody was quicker, is not early.
+        What::DeadlinePassed { version } if *version == draft.row().version => {
+            if fact.seen.live.is_none() {
+                return its_turn(draft, fact);
+            }
             if draft.queue_is_over() {
                 draft.because(Some("queue_limit".to_owned()));
                 return draft.enter_final(Stage::Rejected);
@@ -41,7 +41,16 @@ fn requested(draft: &mut Draft, fact: &Fact, when_live: WhenLive, refusal: Optio
         draft.because(Some(reason.to_owned()));
         return draft.enter_final(Stage::Rejected);
     }
-    if fact.seen.live.is_some() { draft.stay_queued() } else { draft.enter_preparing(fact) }
+    if fact.seen.live.is_some() { draft.stay_queued() } else { its_turn(draft, fact) }
+}
+
+/// What was asked for may have come about while it waited: nothing is rolled out beside itself.
+fn its_turn(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
+    if fact.seen.route.as_ref().is_some_and(|route| route.stable == draft.row().candidate) {
+        draft.because(Some("already_active".to_owned()));
+        return draft.enter_final(Stage::Rejected);
+    }
+    draft.enter_preparing(fact)
 }
 
 pub(super) fn preparing(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {

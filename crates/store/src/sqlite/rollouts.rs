@@ -9,6 +9,7 @@ use sqlx::{Row as _, SqliteConnection};
 use crate::rows::{Due, Live, RefusalRow, Transition};
 use crate::{Error, json, stored};
 
+/// The columns of a rollout, in the order in which [`rollout`] reads them.
 macro_rules! select_rollout {
     ($tail:literal) => {
         concat!(
@@ -18,6 +19,8 @@ macro_rules! select_rollout {
         )
     };
 }
+
+pub(super) use select_rollout;
 
 pub(crate) async fn by_id(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<Rollout>, Error> {
     let row = sqlx::query(select_rollout!("where id = $1"))
@@ -166,25 +169,6 @@ pub(crate) async fn advance(on: &mut SqliteConnection, row: &Rollout, from_versi
     .await
     .map_err(Error::of("move a rollout"))?;
     Ok(done.rows_affected())
-}
-
-/// The model's queued rollouts look at `at` whether their turn has come.
-pub(crate) async fn wake_queued(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    model: &Model,
-    at: At,
-) -> Result<(), Error> {
-    sqlx::query(
-        "update rollout set wake_at = $3 where tenant = $1 and model = $2 and stage = 'queued' and wake_at > $3",
-    )
-    .bind(tenant.as_str())
-    .bind(model.as_str())
-    .bind(at.0)
-    .execute(on)
-    .await
-    .map_err(Error::of("wake queued rollouts"))?;
-    Ok(())
 }
 
 pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<String>, Error> {
@@ -384,7 +368,7 @@ fn before_json(row: &Rollout) -> Result<Option<String>, Error> {
     row.before.as_ref().map(|before| json("before", before)).transpose()
 }
 
-fn rollout(row: &SqliteRow) -> Result<Rollout, Error> {
+pub(super) fn rollout(row: &SqliteRow) -> Result<Rollout, Error> {
     Ok(Rollout {
         id: name(row, 0, RolloutId::new)?,
         tenant: name(row, 1, Tenant::new)?,

@@ -1,6 +1,7 @@
 //! Statements of traffic-updater, deployer and api.
 
 use rollout::{At, RolloutId, Tenant};
+use serde_json::Value;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -139,6 +140,23 @@ pub(crate) async fn answer(on: &mut SqliteConnection, row: &IdempotencyRow) -> R
     .execute(on)
     .await
     .map_err(Error::of("keep an answer"))?;
+    Ok(done.rows_affected())
+}
+
+/// Keeps the answer of a write that is remembered without one.
+pub(crate) async fn keep_answer(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    key: &str,
+    answer: &Value,
+) -> Result<u64, Error> {
+    let done = sqlx::query("update idempotency set answer = $3 where tenant = $1 and key = $2 and answer = 'null'")
+        .bind(tenant.as_str())
+        .bind(key)
+        .bind(json("answer", answer)?)
+        .execute(on)
+        .await
+        .map_err(Error::of("keep an answer"))?;
     Ok(done.rows_affected())
 }
 

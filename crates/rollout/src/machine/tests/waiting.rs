@@ -108,3 +108,14 @@ fn a_text_from_outside_is_cut_between_letters() {
     journey.tell(failed).unwrap();
     assert_eq!(journey.row.reason.map(|reason| reason.len()), Some(499), "`not_ready: ` and whole letters");
 }
+
+#[test]
+fn what_serves_by_the_time_its_turn_comes_is_not_rolled_out_beside_itself() {
+    let mut journey = Journey::asked(plan(GATES), Some(before()));
+    journey.live = Some((rollout_id("v0"), Stage::Promoting));
+    journey.tell(What::Requested { when_live: WhenLive::Queue, refusal: None }).unwrap();
+    journey.live = None;
+    journey.route.as_mut().unwrap().stable = journey.row.candidate.clone();
+    journey.tell(What::DeadlinePassed { version: 1 }).unwrap();
+    assert_eq!((journey.row.stage, journey.row.reason.as_deref()), (Stage::Rejected, Some("already_active")));
+}
