@@ -50,7 +50,18 @@ fn promoting() -> Vec<Case> {
         (path, json!({"polcy": "demo"}), 422, &["polcy"]),
         (path, json!({"when_live": "barge in"}), 422, &["barge in", "supersede"]),
         (path, json!({"reason": "x".repeat(3_000)}), 422, &["reason"]),
+        (path, asking("requests_total{version=\"{version}\"}"), 422, &["check `errors`", "TIDEGATE_PROMETHEUS_URL"]),
+        (path, asking("rate(requests_total{}[1m])"), 422, &["checks[0].query.total", "raw counter"]),
+        (path, asking("requests_total{a=\"{verison}\"}"), 422, &["checks[0].query.total", "{verison}"]),
+        (path, asking("{version}{a=\"b\"}"), 422, &["checks[0].query.total", "label value"]),
     ]
+}
+
+/// A promotion by a policy that asks Prometheus.
+fn asking(total: &str) -> Value {
+    let query = json!({"bad": "errors_total{version=\"{version}\"}", "total": total});
+    let checks = json!([{"metric": "errors", "query": query, "rules": {"gte": 0.1}}]);
+    json!({"policy": {"steps": [{"split": 5, "dwell": "10s"}, {"split": 100, "dwell": "0s"}], "checks": checks}})
 }
 
 fn steps() -> Vec<Case> {

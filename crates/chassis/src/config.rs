@@ -42,12 +42,20 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
     where
         T::Err: fmt::Display,
     {
-        let Some(text) = (self.get)(name) else { return default };
+        self.given(name).unwrap_or(default)
+    }
+
+    /// The variable, if it is set; a bad value is noted and counts as not set.
+    pub fn given<T: FromStr>(&mut self, name: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        let text = (self.get)(name)?;
         match text.parse() {
-            Ok(value) => value,
+            Ok(value) => Some(value),
             Err(cause) => {
                 self.mistakes.push(format!("{name}: `{}`: {cause}", text.escape_default()));
-                default
+                None
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::consume::consume;
 use crate::handler::Handler;
 use crate::metrics::Metrics;
+use crate::prometheus::Prometheus;
 use crate::relay::sweep;
 use crate::run::until_signal;
 use crate::wheel::{Arm, turn};
@@ -33,6 +34,8 @@ pub struct Core {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Metrics,
+    /// The Prometheus that policies may ask; none until the process says so.
+    pub prometheus: Option<Prometheus>,
     /// Everything that runs.
     pub tasks: TaskTracker,
     /// Cancelled when the process stops.
@@ -54,6 +57,7 @@ impl Core {
             bus,
             clock,
             metrics: Metrics::default(),
+            prometheus: None,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             born_at,

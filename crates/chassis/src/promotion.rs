@@ -1,10 +1,13 @@
 //! Whether a version can be promoted, and with which plan: read by the api, to refuse at once, and by registry-writer, whose
 //! word counts.
 
+use judge::Resolved;
 use proto::VersionPromote;
 use rollout::{Model, Plan, Policy, PolicyName, RolloutId, Tenant, WhenLive, Workload};
 use serde_json::Value;
 use store::Rows;
+
+use crate::prometheus::Prometheus;
 
 /// The policy of those who name none.
 const DEFAULT_POLICY: &str = "agent-default";
@@ -47,6 +50,9 @@ pub enum Refused {
     /// The policy does not compile.
     #[error("policy: {0}")]
     BadPolicy(String),
+    /// A check asks a Prometheus, and there is none.
+    #[error("check `{0}` asks Prometheus, and none is configured; start Tidegate with {url}, or leave the query out", url = Prometheus::URL)]
+    NoPrometheus(String),
 }
 
 impl Refused {
@@ -61,6 +67,7 @@ impl Refused {
             Self::TargetStage(_) => "bad_target_stage",
             Self::UnknownPolicy(_) => "unknown_policy",
             Self::BadPolicy(_) => "bad_policy",
+            Self::NoPrometheus(_) => "no_prometheus",
         }
     }
 }
@@ -72,6 +79,7 @@ impl Refused {
 pub async fn promotable(
     rows: &mut Rows<'_>,
     promote: &VersionPromote,
+    prometheus: Option<&Prometheus>,
 ) -> Result<Result<Promotable, Refused>, store::Error> {
     if promote.target_stage != "canary" {
         return Ok(Err(Refused::TargetStage(promote.target_stage.clone())));
@@ -97,6 +105,11 @@ pub async fn promotable(
         let note =
             format!("no version serves yet, so this one gets everything at once, whatever `{}` says", plan.policy);
         plan = Plan { notes: vec![note], ..Plan::activate() };
+    }
+    if prometheus.is_none()
+        && let Some((check, _)) = plan.checks.iter().flat_map(Resolved::queries).next()
+    {
+        return Ok(Err(Refused::NoPrometheus(check.metric.clone())));
     }
     if serde_json::to_string(&plan).is_ok_and(|text| text.len() > PLAN_BYTES_MAX) {
         return Ok(Err(Refused::BadPolicy(format!(

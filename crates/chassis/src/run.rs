@@ -11,6 +11,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::core::Core;
+use crate::prometheus::Prometheus;
 use crate::telemetry::start_logging;
 
 /// Runs one service until it is told to stop: the whole of a `main.rs`.
@@ -34,8 +35,9 @@ async fn alone(serve: impl FnOnce(&Core)) -> anyhow::Result<()> {
     let mut environment = Environment::of_process();
     let data: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
     let admin_at = environment.read("TIDEGATE_ADMIN", SocketAddr::from(([127, 0, 0, 1], 7090)));
+    let prometheus = Prometheus::read(&mut environment);
     environment.finish()?;
-    let core = Core::start(Store::open(&data).await?, Clock::system()).await?;
+    let core = Core { prometheus, ..Core::start(Store::open(&data).await?, Clock::system()).await? };
     admin::listen(&core, admin_at).await?;
     serve(&core);
     let told = core.until_told().await;

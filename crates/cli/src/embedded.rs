@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use chassis::{Clock, Core};
+use chassis::{Clock, Core, Prometheus};
 use store::Store;
 
 /// Where it keeps what it must remember, and where it listens.
@@ -16,6 +16,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The router; port 0 takes a free one.
     pub router: SocketAddr,
+    /// The Prometheus that policies may ask.
+    pub prometheus: Option<Prometheus>,
 }
 
 /// A running tidegate.
@@ -38,7 +40,8 @@ impl Embedded {
     /// One sentence when the folder or an address can't be used.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let store = Store::open(&options.data).await?;
-        let core = Core::start(store, Clock::system()).await?;
+        let mut core = Core::start(store, Clock::system()).await?;
+        core.prometheus.clone_from(&options.prometheus);
         match Self::serve(&core, &options, &options.data).await {
             Ok((api, router)) => Ok(Self { api, router, core }),
             Err(error) => {

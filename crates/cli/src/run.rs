@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use chassis::{Environment, Prometheus};
 use clap::Parser as _;
 use rollout::Verb;
 
@@ -83,6 +84,9 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
 
 async fn run_up(arguments: UpArguments) -> anyhow::Result<Exit> {
     chassis::start_logging("info");
-    up::run(Options { data: arguments.data, listen: arguments.listen, router: arguments.router }).await?;
+    let mut environment = Environment::of_process();
+    let prometheus = Prometheus::read(&mut environment);
+    environment.finish()?;
+    up::run(Options { data: arguments.data, listen: arguments.listen, router: arguments.router, prometheus }).await?;
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::query::Query;
 use crate::scalar::{Scalar, excerpt};
 use crate::settings::Baseline;
 use crate::span::Span;
@@ -21,6 +22,9 @@ pub use rules::{Attribution, Comparator, RuleName, RuleSet, Rules};
 pub struct Check {
     /// The metric's name, such as `error_rate` or `p95_latency_ms`.
     pub metric: String,
+    /// Where its numbers come from, if the router does not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
     /// The limits: one map, or a list of maps.
     pub rules: Rules,
     /// How the rules are judged; absent means threshold.

@@ -9,7 +9,7 @@ use crate::scalar::excerpt;
 /// Longest name of a metric or observation, in characters.
 const NAME_CHARS_MAX: usize = 63;
 
-/// The key of a signal: `error`, `latency`, `ttft`, or `o:<name>` for an observation.
+/// The key of a signal: `error`, `latency`, `ttft`, `o:<name>` for an observation, or `q:<metric>` for a query.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SignalName(pub String);
@@ -35,6 +35,11 @@ pub enum Metric {
     /// The mean of an observation: `avg_<name>` or `<name>`.
     Mean {
         /// The observation.
+        signal: SignalName,
+    },
+    /// One number that a query gives, with nothing said about what it is based on.
+    Gauge {
+        /// The query.
         signal: SignalName,
     },
 }
@@ -63,6 +68,12 @@ impl SignalName {
     pub fn observation(name: &str) -> Self {
         Self(format!("o:{name}"))
     }
+
+    /// What the query of a metric counts.
+    #[must_use]
+    pub fn query(metric: &str) -> Self {
+        Self(format!("q:{metric}"))
+    }
 }
 
 impl fmt::Display for SignalName {
@@ -77,12 +88,7 @@ impl Metric {
     /// # Errors
     /// If it cannot be a name, or names a quantile that is not kept; the error is a sentence.
     pub fn parse(name: &str) -> Result<Self, String> {
-        if !is_name(name) {
-            return Err(format!(
-                "bad metric name `{}`: write small letters, digits and `_`, at most {NAME_CHARS_MAX}, a letter first",
-                excerpt(name)
-            ));
-        }
+        check_name(name)?;
         match name {
             "error_rate" => return Ok(Self::Proportion { signal: SignalName::error(), complement: false }),
             "request_success_rate" => return Ok(Self::Proportion { signal: SignalName::error(), complement: true }),
@@ -105,7 +111,10 @@ impl Metric {
     #[must_use]
     pub const fn signal(&self) -> &SignalName {
         match self {
-            Self::Proportion { signal, .. } | Self::Quantile { signal, .. } | Self::Mean { signal } => signal,
+            Self::Proportion { signal, .. }
+            | Self::Quantile { signal, .. }
+            | Self::Mean { signal }
+            | Self::Gauge { signal } => signal,
         }
     }
 
@@ -116,6 +125,17 @@ impl Metric {
         let observed = name.strip_prefix("avg_").filter(|rest| is_name(rest)).unwrap_or(name);
         Self::Mean { signal: SignalName::observation(observed) }
     }
+}
+
+/// Whether a text can name a metric; the error is a sentence.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(format!(
+        "bad metric name `{}`: write small letters, digits and `_`, at most {NAME_CHARS_MAX}, a letter first",
+        excerpt(name)
+    ))
 }
 
 fn is_name(text: &str) -> bool {

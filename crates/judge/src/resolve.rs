@@ -11,6 +11,7 @@ use crate::settings::{Settings, StepShape};
 mod checks;
 mod counters;
 mod plan;
+mod queries;
 mod rules;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
 use crate::metric::{Metric, SignalName};
+use crate::query::Query;
 use crate::settings::{Baseline, OnDegraded, OnInconclusive};
 use crate::span::Span;
 
@@ -41,6 +42,9 @@ pub struct ResolvedCheck {
     pub metric: String,
     /// What the name means.
     pub kind: Metric,
+    /// The templates that feed it; absent if the router or observations do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
     /// Its rules.
     pub rules: Vec<ResolvedRule>,
     /// How they are judged.
@@ -120,6 +124,11 @@ impl Resolved {
             .filter(|limit| limit.is_finite() && *limit > 0.0)
             .max_by(f64::total_cmp)
             .map(whole)
+    }
+
+    /// The checks that are fed by queries, with those.
+    pub fn queries(&self) -> impl Iterator<Item = (&ResolvedCheck, &Query)> {
+        self.checks.iter().filter_map(|check| Some((check, check.query.as_ref()?)))
     }
 
     /// How far back any round looks: the tail of the ledger that [`crate::judge()`] needs. Absent without checks.

@@ -57,7 +57,7 @@ fn accepted(message_id: &str) -> (StatusCode, Json<Promoted>) {
 async fn check(core: &Core, message: &VersionPromote) -> Answer<()> {
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
-    let found = promotable(&mut rows, message).await?.map_err(|refused| refusal(&refused))?;
+    let found = promotable(&mut rows, message, core.prometheus.as_ref()).await?.map_err(|refused| refusal(&refused))?;
     let nobody = RolloutId::of("", "");
     let live = rows.live(&message.tenant, &message.model, &nobody).await?;
     match live {
@@ -78,7 +78,9 @@ fn refusal(refused: &Refused) -> Refusal {
         Refused::UnknownModel(_) => Refusal::not_found(text).field("model"),
         Refused::UnknownVersion(..) => Refusal::not_found(text).field("version"),
         Refused::TargetStage(_) => Refusal::unprocessable("bad_target_stage", text).field("target_stage"),
-        Refused::UnknownPolicy(_) | Refused::BadPolicy(_) => Refusal::unprocessable("bad_policy", text).field("policy"),
+        Refused::UnknownPolicy(_) | Refused::BadPolicy(_) | Refused::NoPrometheus(_) => {
+            Refusal::unprocessable("bad_policy", text).field("policy")
+        }
         Refused::AlreadyActive(_) | Refused::NotPromotable(..) => {
             Refusal::unprocessable("not_promotable", text).field("version")
         }

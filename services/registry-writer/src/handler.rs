@@ -1,6 +1,6 @@
 //! One request or piece of news in, one commit out.
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming, promotable};
+use chassis::{Cause, Commit, Failure, Handler, Incoming, Prometheus, promotable};
 use proto::{Message, PromotionRequested, VersionPromote};
 use rollout::{At, Match, Plan, RolloutId, WhenLive, Workload};
 use store::{Rows, Store};
@@ -8,7 +8,10 @@ use store::{Rows, Store};
 use crate::{follow, register};
 
 /// The handler.
-pub(crate) struct RegistryWriter;
+pub(crate) struct RegistryWriter {
+    /// The Prometheus that policies may ask.
+    pub(crate) prometheus: Option<Prometheus>,
+}
 
 impl Handler for RegistryWriter {
     const NAME: &'static str = "registry-writer";
@@ -29,7 +32,7 @@ impl Handler for RegistryWriter {
             Message::ModelRegister(asked) => register::model(&mut rows, asked, now).await,
             Message::VersionRegister(asked) => register::version(&mut rows, incoming, asked, now).await,
             Message::PolicySave(asked) => register::policy(&mut rows, asked, now).await,
-            Message::VersionPromote(asked) => promote(&mut rows, incoming, asked).await,
+            Message::VersionPromote(asked) => promote(&mut rows, incoming, asked, self.prometheus.as_ref()).await,
             Message::RolloutMoved(news) => follow::moved(&mut rows, incoming, news, now).await,
             Message::RolloutWaiting(_) => Ok(Commit::applied()),
             _ => Err(Failure::never("unknown_type", "registry-writer does not take this message")),
@@ -38,8 +41,13 @@ impl Handler for RegistryWriter {
 }
 
 /// What the registry refuses is passed on with its refusal: each promote ends as a rollout that people can look up.
-async fn promote(rows: &mut Rows<'_>, incoming: &Incoming, asked: &VersionPromote) -> Result<Commit, Failure> {
-    let refusal = match promotable(rows, asked).await? {
+async fn promote(
+    rows: &mut Rows<'_>,
+    incoming: &Incoming,
+    asked: &VersionPromote,
+    prometheus: Option<&Prometheus>,
+) -> Result<Commit, Failure> {
+    let refusal = match promotable(rows, asked, prometheus).await? {
         Ok(promotable) => {
             let requested = PromotionRequested {
                 workload: promotable.workload,

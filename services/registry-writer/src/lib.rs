@@ -9,5 +9,5 @@ use chassis::Core;
 
 /// Runs the service.
 pub fn serve(core: &Core) {
-    chassis::serve(core, handler::RegistryWriter);
+    chassis::serve(core, handler::RegistryWriter { prometheus: core.prometheus.clone() });
 }

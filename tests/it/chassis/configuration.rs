@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ::chassis::Environment;
+use ::chassis::{Environment, Prometheus};
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -30,4 +30,31 @@ fn all_mistakes_are_said_together_and_without_control_characters() {
     let expected = "can't start with this configuration:\n  PORT: `many`: invalid digit found in string\n  \
                     SHARE: `\\u{1b}[2J`: invalid float literal\n  PORT and ADDRESS can't be given together";
     assert_eq!(said, expected);
+}
+
+#[test]
+fn a_prometheus_has_an_http_address_without_a_user() {
+    let read = |url: &str, label: Option<&str>| {
+        let (url, label) = (url.to_owned(), label.map(str::to_owned));
+        let mut environment = Environment::new(move |name: &str| match name {
+            Prometheus::URL => Some(url.clone()),
+            Prometheus::TENANT_LABEL => label.clone(),
+            _ => None,
+        });
+        let prometheus = Prometheus::read(&mut environment);
+        environment.finish().map(|()| prometheus.unwrap()).map_err(|mistakes| mistakes.to_string())
+    };
+    for url in ["http://127.0.0.1:9090", "https://metrics.example/prometheus/"] {
+        let read = read(url, Some("tenant")).unwrap();
+        assert_eq!(read.url.as_str(), url.trim_end_matches('/'));
+        assert_eq!(read.tenant_label.unwrap().as_str(), "tenant");
+    }
+    for url in
+        ["", "prometheus:9090", "file:///etc/passwd", "http://ana:secret@host", "http://", "http://h/?a=b", "ftp://h"]
+    {
+        assert!(read(url, None).unwrap_err().contains(Prometheus::URL), "{url}");
+    }
+    for label in ["", "a b", "7a", "__name__", "a\"="] {
+        assert!(read("http://h", Some(label)).unwrap_err().contains(Prometheus::TENANT_LABEL), "{label}");
+    }
 }

@@ -1,8 +1,7 @@
 //! The checks: defaults, fields of the sequential method, and duplicates.
 
-use super::{Findings, counters, rules};
+use super::{Findings, counters, queries, rules};
 use crate::check::{Check, Limit, Method, Phi, Window};
-use crate::metric::Metric;
 use crate::resolved::{Counter, ResolvedCheck};
 use crate::settings::Baseline;
 use crate::span::Span;
@@ -12,6 +11,9 @@ const RULES_MAX: usize = 64;
 
 /// Longest name of a failure group, in bytes.
 const GROUP_BYTES_MAX: usize = 63;
+
+const GAUGE: &str =
+    "gauge has no sample size, give numerator and denominator (`bad` or `good`, and `total`), or write `threshold`";
 
 const MIN_SAMPLES: u64 = 50;
 const INTERVAL: Span = Span::from_secs(60);
@@ -29,6 +31,11 @@ pub(super) fn resolve(
         let Some(next) = one(&path, check, baseline, findings) else { continue };
         if let Some(twin) = resolved.iter().position(|known| is_same(known, &next)) {
             findings.refuse(path, format!("the same metric and rules as an earlier check ({twin}): remove one"));
+        } else if resolved.iter().any(|known| known.metric == next.metric && known.query != next.query) {
+            findings.refuse(
+                format!("{path}.metric"),
+                "another check of this name has another query: give one another name",
+            );
         }
         resolved.push(next);
     }
@@ -42,8 +49,7 @@ pub(super) fn resolve(
 fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -> Option<ResolvedCheck> {
     method(path, check, findings);
     modifiers(path, check, findings);
-    let kind =
-        Metric::parse(&check.metric).map_err(|sentence| findings.refuse(format!("{path}.metric"), sentence)).ok();
+    let kind = queries::kind(path, check, findings);
     let rules = rules::resolve(path, check, kind.as_ref(), findings);
     for (name, span) in [("interval", check.interval), ("max_blind", check.max_blind), ("window", last(check.window))] {
         if span.is_some_and(|span| span.0 == 0) {
@@ -60,6 +66,7 @@ fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -
     Some(ResolvedCheck {
         metric: check.metric.clone(),
         kind,
+        query: check.query.clone(),
         rules,
         method: Method::Threshold,
         action: check.action,
@@ -74,6 +81,9 @@ fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -
 fn method(path: &str, check: &Check, findings: &mut Findings) {
     match check.method {
         Some(Method::Threshold) => {}
+        Some(Method::Sequential) if check.query.as_ref().is_some_and(|query| query.value.is_some()) => {
+            findings.refuse(format!("{path}.method"), GAUGE);
+        }
         Some(Method::Sequential) => {
             findings.refuse(format!("{path}.method"), "`sequential` is not available yet: write `threshold`");
         }

@@ -25,7 +25,7 @@ pub(super) fn resolve(path: &str, check: &Check, kind: Option<&Metric>, findings
         }
         for (name, limit) in set.limits() {
             let path = format!("{path}.{}", name.as_str());
-            if let Some(message) = refusal(name, limit, kind) {
+            if let Some(message) = refusal(name, limit, kind, check.query.is_some()) {
                 findings.refuse(path, message);
                 continue;
             }
@@ -51,7 +51,7 @@ pub(crate) fn fewest_samples(kind: &Metric) -> u64 {
             let fewest = (1.0 / tail - CEILING_SLACK).ceil() as u64;
             fewest
         }
-        Metric::Proportion { .. } | Metric::Mean { .. } => 0,
+        Metric::Proportion { .. } | Metric::Mean { .. } | Metric::Gauge { .. } => 0,
     }
 }
 
@@ -83,7 +83,7 @@ fn floor(path: &str, set: &RuleSet, findings: &mut Findings) -> Option<f64> {
     Some(floor.value)
 }
 
-fn refusal(name: RuleName, limit: &Limit, kind: Option<&Metric>) -> Option<String> {
+fn refusal(name: RuleName, limit: &Limit, kind: Option<&Metric>, is_query: bool) -> Option<String> {
     let Limit { value, text } = limit;
     if !value.is_finite() {
         return Some(format!("{text} is no finite number"));
@@ -95,21 +95,24 @@ fn refusal(name: RuleName, limit: &Limit, kind: Option<&Metric>) -> Option<Strin
         Comparator::RelativeDecrease => {
             (*value <= 0.0 || *value >= 1.0).then(|| format!("{text} is outside 0 to 1: write 0.1 for -10 %"))
         }
-        _ => out_of_range(limit, kind?),
+        _ => out_of_range(limit, kind?, is_query),
     }
 }
 
-fn out_of_range(limit: &Limit, kind: &Metric) -> Option<String> {
+fn out_of_range(limit: &Limit, kind: &Metric, is_query: bool) -> Option<String> {
     let Limit { value, text } = limit;
     match kind {
         Metric::Proportion { .. } => {
             (!(0.0..=1.0).contains(value)).then(|| format!("{text} is no share: write 0.05 for 5 %"))
+        }
+        Metric::Quantile { .. } if is_query => {
+            (*value <= 0.0).then(|| format!("{text} is no size: write one in the unit of the buckets, such as 0.5"))
         }
         Metric::Quantile { .. } => {
             let (first, last) = (LATENCY_EDGES_MS.first()?, LATENCY_EDGES_MS.last()?);
             (!(*first..=*last).contains(value))
                 .then(|| format!("{text} is outside the histogram, {first} to {last} milliseconds"))
         }
-        Metric::Mean { .. } => None,
+        Metric::Mean { .. } | Metric::Gauge { .. } => None,
     }
 }

@@ -1,5 +1,6 @@
 //! A check as a policy writes it: the judge's own type, read field by field.
 
+use judge::Query;
 use judge::check::{Check, RuleSet};
 use serde::{Serialize, Serializer, ser};
 use serde_json::{Map, Value, json};
@@ -21,9 +22,14 @@ impl PolicyCheck {
     pub(super) fn read(node: &Node, path: &str, findings: &mut Findings) -> Self {
         let mut fields = Fields::of(node, path, names_of::<Check>(), findings);
         fields.require(&[("metric", "error_rate"), ("rules", "{gte: 0.10}")], findings);
+        let query = fields.take("query").map(|node| {
+            let fields = Fields::of(node, &fields.path_of("query"), names_of::<Query>(), findings);
+            checked::<Query>(&fields, &Map::new(), findings)
+        });
         let rules = fields.take("rules").and_then(|node| rules(node, &fields.path_of("rules"), findings));
         let harmless = Map::from_iter([("metric".to_owned(), json!("error_rate")), ("rules".to_owned(), json!({}))]);
         let mut whole = checked::<Check>(&fields, &harmless, findings);
+        whole.extend(query.map(|query| ("query".to_owned(), Value::Object(query))));
         whole.extend(rules.map(|rules| ("rules".to_owned(), rules)));
         Self {
             check: read_as(Value::Object(whole)).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use judge::check::Check;
-use judge::{Resolved, ResolvedCheck, ResolvedRule};
+use judge::{Query, Resolved, ResolvedCheck, ResolvedRule};
 use serde::Serialize;
 
 use super::check::PolicyCheck;
@@ -136,6 +136,9 @@ impl Table {
 
 fn check_into(path: &str, written: &PolicyCheck, check: &ResolvedCheck, table: &mut Table) {
     table.add(format!("{path}.metric"), &check.metric, Origin::Policy);
+    for (field, _, template) in check.query.iter().flat_map(Query::parts) {
+        table.add(format!("{path}.query.{field}"), template, Origin::Policy);
+    }
     for (at, rule) in check.rules.iter().enumerate() {
         rule_into(&format!("{path}.rules[{at}]"), &written.check, rule, table);
     }
