@@ -1,0 +1,80 @@
+//! `./x bench`: what tidegate's speed is, each figure beside its floor from the same run.
+//!
+//! A floor is the same work without our code: bare loops over the same rows and sockets, in plain sight beside each figure.
+//! Machines are shared and noisy, so the ratios are what can be compared, and each figure is the median of three rounds.
+
+mod deadlines;
+mod figure;
+mod floor;
+mod house;
+mod lookup;
+mod memory;
+mod moves;
+mod proxy;
+mod receivers;
+mod steps;
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use figure::{Figure, Sheet};
+
+/// Measures tidegate, each figure beside its floor from the same run
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Measure only these; all when none is named
+    #[arg(value_enum)]
+    what: Vec<What>,
+    /// Write the table into this file, between its two markers
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Steps a second through scheduler, store and bus
+    Steps,
+    /// How late deadlines fire
+    Deadlines,
+    /// From a promote, and from a breach, to the split at the router
+    Moves,
+    /// Rollbacks while every receiver of messages fails
+    Receivers,
+    /// The router beside HAProxy
+    Proxy,
+    /// Route lookup and bucketing
+    Lookup,
+    /// Memory with 1,000 waiting rollouts
+    Memory,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    chassis::start_logging("error");
+    let arguments = Arguments::parse();
+    let mut sheet = Sheet::default();
+    for what in What::value_variants() {
+        if !arguments.what.is_empty() && !arguments.what.contains(what) {
+            continue;
+        }
+        let name = what.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        figure::say(&format!("measuring {name}"));
+        let figures: Vec<Figure> = match what {
+            What::Steps => steps::measure().await?,
+            What::Deadlines => deadlines::measure().await?,
+            What::Moves => moves::measure().await?,
+            What::Receivers => receivers::measure().await?,
+            What::Proxy => proxy::measure().await?,
+            What::Lookup => vec![lookup::measure()?],
+            What::Memory => vec![memory::measure().await?],
+        };
+        figures.into_iter().for_each(|figure| sheet.add(figure));
+    }
+    sheet.print();
+    if let Some(file) = &arguments.save {
+        sheet.save(file)?;
+        figure::say(&format!("wrote the table into {}", file.display()));
+    }
+    Ok(())
+}
