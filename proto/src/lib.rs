@@ -7,6 +7,7 @@ pub mod envelope;
 mod exposure;
 pub mod http;
 pub mod instant;
+pub mod internal;
 mod message;
 mod messages;
 #[cfg(test)]

@@ -33,9 +33,23 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
 }
 
+/// Where it listens.
+struct Places<'a> {
+    api: &'a str,
+    router: &'a str,
+}
+
+const ANYWHERE: Places<'_> = Places { api: "127.0.0.1:0", router: "127.0.0.1:0" };
+
 impl House {
     pub(crate) fn start() -> Self {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// One that leaves the traffic to routers of their own.
+    pub(crate) fn start_without_router() -> Self {
+        let places = Places { router: "off", ..ANYWHERE };
+        Self::start_with(Arc::new(tempfile::tempdir().unwrap()), Stdio::inherit(), &places)
     }
 
     /// One whose log goes into a file, which is given with it.
@@ -43,17 +57,17 @@ impl House {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let log = folder.path().join("log");
         let file = std::fs::File::create(&log).unwrap();
-        (Self::start_with(folder, file.into()), log)
+        (Self::start_with(folder, file.into(), &ANYWHERE), log)
     }
 
     /// One over a folder that holds something already.
     pub(crate) fn start_in(folder: Arc<TempDir>) -> Self {
-        Self::start_with(folder, Stdio::inherit())
+        Self::start_with(folder, Stdio::inherit(), &ANYWHERE)
     }
 
-    fn start_with(folder: Arc<TempDir>, log: Stdio) -> Self {
+    fn start_with(folder: Arc<TempDir>, log: Stdio, places: &Places<'_>) -> Self {
         let mut child = Command::new(binary())
-            .args(["up", "--listen", "127.0.0.1:0", "--router", "127.0.0.1:0", "--data"])
+            .args(["up", "--listen", places.api, "--router", places.router, "--data"])
             .arg(folder.path())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -87,6 +101,13 @@ impl House {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         Self::start_in(Arc::clone(&self.folder))
+    }
+
+    /// `kill -9`; what is left can be started again at the same address.
+    pub(crate) fn killed(mut self) -> Ruin {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        Ruin { folder: Arc::clone(&self.folder), api: self.api.clone() }
     }
 
     /// SIGTERM; gives the folder, which lives as long as it is held, once the process has ended well.
@@ -168,6 +189,19 @@ impl House {
         let status = answer.status().as_u16();
         let _ = answer.bytes().await;
         (status, version.unwrap_or_default())
+    }
+}
+
+/// A killed `tidegate up` that had no router.
+pub(crate) struct Ruin {
+    folder: Arc<TempDir>,
+    api: String,
+}
+
+impl Ruin {
+    pub(crate) fn started(self) -> House {
+        let places = Places { api: self.api.trim_start_matches("http://"), router: "off" };
+        House::start_with(self.folder, Stdio::inherit(), &places)
     }
 }
 

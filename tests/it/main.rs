@@ -15,6 +15,7 @@ mod house;
 mod http_only;
 mod kills;
 mod load;
+mod lone_router;
 mod modelsim;
 mod router;
 mod store;

@@ -15,8 +15,14 @@ pub(crate) struct Traffic {
 
 /// About 200 requests a second of 2,000 sessions.
 pub(crate) fn start(house: &House, model: &str) -> Traffic {
+    start_at(&house.router, model)
+}
+
+/// The same at any router.
+pub(crate) fn start_at(router: &str, model: &str) -> Traffic {
     let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (url, client) = (format!("{}/{model}/predict", house.router), house.client.clone());
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+    let url = format!("{router}/{model}/predict");
     let task = tokio::spawn({
         let (stop, failed) = (Arc::clone(&stop), Arc::clone(&failed));
         async move {

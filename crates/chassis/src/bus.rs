@@ -19,7 +19,7 @@ use crate::step::{Stamped, say_now};
 pub enum Bucket {
     /// Applied routes, by `<tenant>.<model>`; written by traffic-updater alone.
     Route,
-    /// The generation that each router serves, by `<router>.<tenant>.<model>`, and its heartbeat, by `<router>._._`.
+    /// What routers say of themselves; see [`crate::Roster`].
     Router,
 }
 
@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 /// All values of a bucket at one moment.
-pub(crate) type Values = Arc<BTreeMap<String, Entry>>;
+pub type Values = Arc<BTreeMap<String, Entry>>;
 
 /// The bus: one arm a transport.
 #[derive(Debug, Clone)]

@@ -49,7 +49,7 @@ async fn alone(serve: impl FnOnce(&Core)) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When signals can't be listened to.
-pub(crate) async fn until_signal() -> std::io::Result<()> {
+pub async fn until_signal() -> std::io::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     tokio::spawn(async move {

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rollout::{Model, Version};
+use rollout::{Model, RouterName, Version};
 
 mod catalogue;
 mod parse;
 
 pub(crate) use catalogue::{ModelsVerb, NewModelArguments, NewVersionArguments, PoliciesVerb, VersionsVerb};
-use parse::{duration, when_live};
+pub(crate) use parse::AddressOrOff;
+use parse::{address_or_off, duration, when_live};
 
 /// Takes new versions of models live in small steps, and back at the first sign of trouble.
 #[derive(Debug, Parser)]
@@ -36,6 +37,8 @@ New here? `tidegate demo` shows everything in less than a minute.";
 pub(crate) enum Command {
     /// Run everything in this process: API, router, judge and scheduler.
     Up(UpArguments),
+    /// Run a router of its own, which goes on serving while `tidegate up` is stopped, killed or upgraded.
+    Router(RouterArguments),
     /// Watch a good and a bad version being rolled out, without a server, in less than a minute.
     Demo(DemoArguments),
     /// List the models, or add one.
@@ -142,10 +145,31 @@ pub(crate) struct UpArguments {
     /// Where the API and the pages listen.
     #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
-    /// Where the router listens: requests for models go there.
-    #[arg(long, default_value = "127.0.0.1:7080", value_name = "ADDR")]
-    pub(crate) router: SocketAddr,
+    /// Where the router listens: requests for models go there. `off`: only routers of their own serve.
+    #[arg(long, default_value = "127.0.0.1:7080", value_parser = address_or_off, value_name = "ADDR|off")]
+    pub(crate) router: AddressOrOff,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = ROUTER_HELP)]
+pub(crate) struct RouterArguments {
+    /// Where the control plane is: the API of `tidegate up`.
+    #[arg(long, default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub(crate) control: router::Address,
+    /// Where it listens: requests for models go there.
+    #[arg(long, default_value = "127.0.0.1:7080", value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// The folder of its routes, from which it starts when the control plane is down; one router at a time.
+    #[arg(long, default_value = "tidegate-router", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Its name among the routers of the control plane.
+    #[arg(long, default_value = "router", value_name = "NAME")]
+    pub(crate) name: RouterName,
+}
+
+const ROUTER_HELP: &str = "Example, with the control plane in another terminal:\n\n  \
+tidegate up --router off\n  \
+tidegate router --control http://127.0.0.1:7070 --listen 127.0.0.1:7080 --data router-a --name router-a";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {

@@ -42,11 +42,12 @@ pub(crate) async fn run(arguments: &DemoArguments, screen: Screen) -> anyhow::Re
     let began = Instant::now();
     let folder = Folder::new().context("can't make a temporary folder")?;
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = Options { data: folder.path().to_owned(), listen: anywhere, router: anywhere, prometheus: None };
+    let options =
+        Options { data: folder.path().to_owned(), listen: anywhere, router: Some(anywhere), prometheus: None };
     let embedded = Embedded::start(options).await.context("can't start the embedded form")?;
     let scene = Scene {
         client: Client::new(&format!("http://{}", embedded.api), None),
-        router: embedded.router,
+        router: embedded.router.context("the demo has no router")?,
         transcript: Transcript::new(screen, began),
     };
     let shown = tokio::select! {

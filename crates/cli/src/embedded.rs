@@ -14,8 +14,8 @@ pub struct Options {
     pub data: PathBuf,
     /// The API, on a loopback address; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The router; port 0 takes a free one.
-    pub router: SocketAddr,
+    /// The router; port 0 takes a free one. Without it, routers in other processes follow the API.
+    pub router: Option<SocketAddr>,
     /// The Prometheus that policies may ask.
     pub prometheus: Option<Prometheus>,
 }
@@ -25,8 +25,8 @@ pub struct Options {
 pub struct Embedded {
     /// Where the API listens.
     pub api: SocketAddr,
-    /// Where the router listens.
-    pub router: SocketAddr,
+    /// Where the router listens, if it has one.
+    pub router: Option<SocketAddr>,
     core: Core,
 }
 
@@ -51,10 +51,16 @@ impl Embedded {
         }
     }
 
-    async fn serve(core: &Core, options: &Options, data: &Path) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+    async fn serve(core: &Core, options: &Options, data: &Path) -> anyhow::Result<(SocketAddr, Option<SocketAddr>)> {
         let api = api::listen(core, options.listen).await.context("the API can't start")?;
-        let router =
-            router::join(core, options.router, data.join("router"), ROUTER).await.context("the router can't start")?;
+        let router = match options.router {
+            Some(listen) => {
+                let name = ROUTER.parse().context("the router has no name")?;
+                let joined = router::join(core, listen, data.join("router"), &name).await;
+                Some(joined.context("the router can't start")?)
+            }
+            None => None,
+        };
         registry_writer::serve(core);
         stage_scheduler::serve(core);
         analyzer::serve(core);

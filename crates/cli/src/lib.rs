@@ -5,8 +5,9 @@
 //! - `commands`: one module for each thing that people ask for; `follow`, `watch` and `progress`: a rollout while it moves.
 //! - `lint`: policies, without a server.
 //! - `demo`: two rollouts from beginning to end in one process, measured; `load` asks on its behalf.
-//! - `embedded`, `up`: every service in one process.
+//! - `embedded`, `up`: every service in one process; `alone`: the router in one of its own.
 
+mod alone;
 mod arguments;
 mod client;
 mod commands;

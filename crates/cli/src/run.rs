@@ -7,13 +7,13 @@ use chassis::{Environment, Prometheus};
 use clap::Parser as _;
 use rollout::Verb;
 
-use crate::arguments::{Arguments, Command, UpArguments};
+use crate::arguments::{Arguments, Command, RouterArguments, UpArguments};
 use crate::client::Client;
 use crate::commands;
 use crate::embedded::Options;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{demo, lint, up, watch};
+use crate::{alone, demo, lint, up, watch};
 
 /// Does what the command line of this process says: the whole of `main`.
 #[must_use]
@@ -55,6 +55,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     let client = Client::new(&arguments.url, arguments.key.filter(|key| !key.is_empty()));
     match arguments.command {
         Command::Up(up) => run_up(up).await,
+        Command::Router(router) => run_router(router).await,
         Command::Demo(demo) => {
             chassis::start_logging("off");
             demo::run(&demo, screen).await
@@ -87,6 +88,13 @@ async fn run_up(arguments: UpArguments) -> anyhow::Result<Exit> {
     let mut environment = Environment::of_process();
     let prometheus = Prometheus::read(&mut environment);
     environment.finish()?;
-    up::run(Options { data: arguments.data, listen: arguments.listen, router: arguments.router, prometheus }).await?;
+    up::run(Options { data: arguments.data, listen: arguments.listen, router: arguments.router.0, prometheus }).await?;
+    Ok(Exit::Done)
+}
+
+async fn run_router(arguments: RouterArguments) -> anyhow::Result<Exit> {
+    chassis::start_logging("info");
+    let RouterArguments { control, listen, data: folder, name } = arguments;
+    alone::run(router::Following { control, listen, folder, name }).await?;
     Ok(Exit::Done)
 }

@@ -12,7 +12,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let embedded = Embedded::start(options).await?;
     println!("tidegate is up, with its data in {}", data.display());
     println!("  API      http://{}", embedded.api);
-    println!("  traffic  http://{}   (a model is at /<model>)", embedded.router);
+    match embedded.router {
+        Some(router) => println!("  traffic  http://{router}   (a model is at /<model>)"),
+        None => println!("  traffic  by routers of their own: tidegate router --control http://{}", embedded.api),
+    }
     println!("Stop it with Ctrl-C.");
     let told = embedded.until_told().await;
     tracing::info!("stopping");

@@ -119,6 +119,14 @@ name!(
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
 );
 
+name!(
+    /// The name of a router among others.
+    RouterName, "router name", "1 to 40 of `a-z 0-9 -`, beginning with a letter or digit",
+    |text| begins_with(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && text.len() <= 40
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 impl Tenant {

@@ -85,6 +85,10 @@ reads! {
     registry::version as version(tenant: &Tenant, model: &Model, version: &Version) -> Option<VersionRow>;
     /// The versions of a model, newest first.
     registry::versions as versions(tenant: &Tenant, model: &Model, limit: i64) -> Vec<VersionRow>;
+    /// The versions that a request may name: all but those that were revoked or turned back.
+    registry::choices as choices() -> Vec<VersionRow>;
+    /// The models of a type, by name.
+    registry::models_of_type as models_of_type(tenant: &Tenant, model_type: &str) -> Vec<Model>;
     /// The latest revision of a policy.
     registry::policy as policy(tenant: &Tenant, policy: &PolicyName) -> Option<PolicyRow>;
     /// The latest revision of each policy.

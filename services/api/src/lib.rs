@@ -1,8 +1,10 @@
 //! The HTTP API: reads, and turns requests into messages. A write is checked against the rows that it reads, so that a refusal
 //! is immediate; it is then a message, and the api waits a moment for its outcome.
 
+mod active;
 mod events;
 mod guard;
+mod internal;
 mod listener;
 mod model;
 mod observation;
@@ -12,6 +14,7 @@ mod problem;
 mod promotion;
 mod rollout_view;
 mod rollouts;
+mod routers;
 mod said;
 mod upstream;
 mod verb;
@@ -20,6 +23,7 @@ mod version;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use chassis::{Core, Environment};
 
@@ -59,6 +63,14 @@ fn routes(core: &Core) -> Router {
         .route("/v1/events", get(events::open).with_state(events::Open::new(core)))
         .route("/v1/observations", post(observation::post))
         .route("/v1/parked", get(parked::list))
+        .route("/v1/routers", get(routers::list))
+        .route("/internal/models/active", get(active::show))
+        .route("/internal/routes", get(internal::routes))
+        .route(
+            "/internal/routers/{name}",
+            put(routers::introduce).layer(DefaultBodyLimit::max(routers::STATE_BYTES_MAX)),
+        )
+        .route("/internal/routers/{name}/samples", post(routers::sample))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(core.clone())

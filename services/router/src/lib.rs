@@ -7,13 +7,14 @@
 //! - `proxy`: the listener, connections, draining; `stall` ends connections whose client stopped reading.
 //! - `forward`: one request from its head to the head of its answer; `headers`, `key`, `problem` are its parts.
 //! - `upstream`: where an arm is and which addresses may be dialled; `upload` and `body`: the two bodies and their clocks.
-//! - `table`, `served`: the compiled routes that requests read; `routes`: adoption and its fences; `saved`: the disk.
+//! - `table`, `served`: the compiled routes that requests read; `routes`: adoption and its fences; `saved`: the disk; `home`: whose disk it is.
 //! - `counts`, `ticket`, `observe`, `metrics`: what is counted, by whom, and how it is shown.
 
 mod body;
 mod counts;
 mod forward;
 mod headers;
+mod home;
 mod key;
 mod metrics;
 mod observe;
@@ -33,5 +34,5 @@ pub use counts::{ArmCount, Counts, Observed, Role};
 pub use proxy::{Config, Error, Limits, Proxy, Running};
 pub use routes::{Adoption, Routes};
 pub use served::Served;
-pub use service::{join, serve};
+pub use service::{Address, Alone, Following, join, serve};
 pub use table::Table;

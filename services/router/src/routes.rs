@@ -96,6 +96,19 @@ impl Routes {
         self.table().of_model(tenant, model).map(|served| served.route().generation)
     }
 
+    /// The generation of a model that is on the disk: a retreat is served before it is.
+    #[must_use]
+    pub fn confirmed(&self, tenant: &Tenant, model: &Model) -> Option<i64> {
+        self.shared.counts.marks().get(&(tenant.clone(), model.clone())).map(|mark| mark.generation)
+    }
+
+    /// The generation of each model that is on the disk.
+    #[must_use]
+    pub fn all_confirmed(&self) -> Vec<(Tenant, Model, i64)> {
+        let marks = self.shared.counts.marks().into_iter();
+        marks.map(|((tenant, model), mark)| (tenant, model, mark.generation)).collect()
+    }
+
     /// Every served route, as it was adopted, in no order.
     #[must_use]
     pub fn served(&self) -> Vec<Arc<Route>> {

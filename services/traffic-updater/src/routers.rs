@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use chassis::{Bucket, Bus, Clock, Core, Entry};
-use judge::Span;
+use chassis::{Bucket, Bus, Clock, Core, Entry, Roster};
 use rollout::{Direction, Route};
 
-/// A router whose heartbeat is older is dead.
-const ALIVE: Span = Span(15_000);
 /// How long a forward split waits for a router that does not confirm: longer than it takes to find it dead.
 const FORWARD_LIMIT: Duration = Duration::from_secs(20);
 /// A retreat is said again after a second anyway.
@@ -17,6 +14,7 @@ const BACK_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Routers {
     bus: Bus,
+    roster: Roster,
     clock: Clock,
 }
 
@@ -33,7 +31,7 @@ pub(crate) enum Applied {
 
 impl Routers {
     pub(crate) fn new(core: &Core) -> Self {
-        Self { bus: core.bus.clone(), clock: core.clock.clone() }
+        Self { bus: core.bus.clone(), roster: Roster::new(&core.bus), clock: core.clock.clone() }
     }
 
     /// Puts the wish into the bucket, unless what is there is newer: a stale write can't win, because it names the revision
@@ -62,13 +60,14 @@ impl Routers {
 
     /// Applies a wish and reads it back from every live router.
     pub(crate) async fn apply(&self, wish: &Route) -> Result<Applied, store::Error> {
-        let mut said = self.bus.watch(Bucket::Router);
+        let mut said = self.roster.said();
         if !self.write(wish).await? {
             return Ok(Applied::Older);
         }
         let limit = if wish.direction == Direction::Back { BACK_LIMIT } else { FORWARD_LIMIT };
         let confirmed = async {
             loop {
+                said.borrow_and_update();
                 let (serving, missing) = self.read(wish);
                 if missing.is_empty() && !serving.is_empty() {
                     return serving;
@@ -89,18 +88,15 @@ impl Routers {
 
     /// The live routers that serve the wish, and those that do not.
     fn read(&self, wish: &Route) -> (Vec<String>, Vec<String>) {
-        let mut said = self.bus.watch(Bucket::Router);
-        let values = said.borrow_and_update().clone();
-        let now = self.clock.now();
-        let alive = values.iter().filter_map(|(key, entry)| {
-            let router = key.strip_suffix("._._")?;
-            let beat_at = entry.value.parse().ok().map(rollout::At)?;
-            (now.ms_since(beat_at) <= ALIVE.ms()).then_some(router)
-        });
-        let place = proto::subject::key(&wish.tenant, &wish.model);
-        alive.map(str::to_owned).partition(|router| {
-            values.get(&format!("{router}.{place}")).and_then(|entry| entry.value.parse::<i64>().ok())
-                == Some(wish.generation)
-        })
+        let (now, place) = (self.clock.now(), proto::subject::key(&wish.tenant, &wish.model));
+        let (mut serving, mut missing) = (Vec::new(), Vec::new());
+        for (router, heartbeat) in self.roster.heartbeats() {
+            if !heartbeat.is_live(now) {
+                continue;
+            }
+            let serves = self.roster.adopted(&router, &heartbeat, &place) == Some(wish.generation);
+            if serves { &mut serving } else { &mut missing }.push(router.to_string());
+        }
+        (serving, missing)
     }
 }

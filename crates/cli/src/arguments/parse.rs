@@ -1,5 +1,6 @@
 //! Values that need more than their own grammar.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rollout::{Health, Off, WhenLive};
@@ -8,6 +9,21 @@ use serde_json::Value;
 /// `90s`, `30m`, `1h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|cause| format!("{cause}; write `90s`, `30m` or `1h`"))
+}
+
+/// An address to listen on, if any.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AddressOrOff(pub(crate) Option<SocketAddr>);
+
+/// An address, or the word `off`.
+pub(super) fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
+    match text {
+        "off" => Ok(AddressOrOff(None)),
+        address => address
+            .parse()
+            .map(|address| AddressOrOff(Some(address)))
+            .map_err(|cause| format!("{cause}; write an address such as 127.0.0.1:7080, or `off`")),
+    }
 }
 
 /// `reject`, `queue` or `supersede`.

@@ -140,6 +140,30 @@ pub(crate) async fn versions(
     rows.iter().map(version_row).collect()
 }
 
+/// The versions that a request may name.
+pub(crate) async fn choices(on: &mut SqliteConnection) -> Result<Vec<VersionRow>, Error> {
+    let rows =
+        sqlx::query(select_version!("where status not in ('revoked', 'turned_back') order by tenant, name, version"))
+            .fetch_all(on)
+            .await
+            .map_err(Error::of("list choices"))?;
+    rows.iter().map(version_row).collect()
+}
+
+pub(crate) async fn models_of_type(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model_type: &str,
+) -> Result<Vec<Model>, Error> {
+    let rows = sqlx::query("select name from model where tenant = $1 and type = $2 order by name limit 200")
+        .bind(tenant.as_str())
+        .bind(model_type)
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("list models of a type"))?;
+    rows.iter().map(|row| name(row, 0, Model::new)).collect()
+}
+
 fn version_row(row: &SqliteRow) -> Result<VersionRow, Error> {
     Ok(VersionRow {
         tenant: name(row, 0, Tenant::new)?,

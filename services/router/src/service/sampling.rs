@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chassis::{Core, Say, Stamped, Trace};
+use chassis::{Clock, Say};
 use proto::{Message, RequestsCounted, Sampled};
 use rollout::{At, Model, Route, Tenant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::feed::Feed;
 use crate::counts::{ArmCount, Counts};
 use crate::routes::Routes;
 
@@ -20,6 +21,9 @@ const LIVE_MS: u32 = 5_000;
 
 /// What was counted is looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// After a failure nothing is sent for this long: the counts are cumulative, so there is no hurry.
+const PAUSE_MS: i64 = 1_000;
 
 /// What was last sent of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,40 +36,59 @@ struct Last {
 /// What this router has sent.
 #[derive(Debug)]
 pub(super) struct Sampling {
-    /// `<router>.<boot>`: another boot is another source, whose counts begin at 0.
+    feed: Feed,
+    /// `<router>.<boot>`.
     source: String,
     counts: Counts,
+    clock: Clock,
     sent: BTreeMap<(Tenant, Model), Last>,
     count: u64,
+    /// When sending last failed, until it works again.
+    failed_at: Option<At>,
 }
 
 impl Sampling {
-    pub(super) const fn new(source: String, counts: Counts) -> Self {
-        Self { source, counts, sent: BTreeMap::new(), count: 0 }
+    pub(super) fn new(feed: Feed, counts: Counts, clock: Clock) -> Self {
+        let source = feed.source();
+        Self { feed, source, counts, clock, sent: BTreeMap::new(), count: 0, failed_at: None }
     }
 
-    /// Sends until the process stops: a route that was adopted at once, the others when they are due.
-    pub(super) async fn run(mut self, core: Core, routes: Routes, mut adopted: UnboundedReceiver<Route>) {
+    /// Sends a route that was adopted at once and the others when they are due; what is left once adoption has ended.
+    pub(super) async fn run(mut self, routes: Routes, mut adopted: UnboundedReceiver<Route>) {
         let mut look = tokio::time::interval(LOOK_AGAIN);
         loop {
             tokio::select! {
-                Some(route) = adopted.recv() => self.send(&core, &route).await,
+                fresh = adopted.recv() => match fresh {
+                    Some(route) => self.send(&route).await,
+                    None => break,
+                },
                 _ = look.tick() => {
                     for route in routes.served() {
-                        if self.is_due(&core, &route) {
-                            self.send(&core, &route).await;
+                        if self.is_due(&route) {
+                            self.send(&route).await;
                         }
                     }
                 }
-                () = core.stop.cancelled() => return,
+            }
+        }
+        for route in routes.served() {
+            if self.sent_of(&route).is_none_or(|last| last.counted != self.counted(&route)) {
+                self.send(&route).await;
             }
         }
     }
 
-    fn is_due(&self, core: &Core, route: &Route) -> bool {
+    fn sent_of(&self, route: &Route) -> Option<&Last> {
+        self.sent.get(&(route.tenant.clone(), route.model.clone()))
+    }
+
+    fn is_due(&self, route: &Route) -> bool {
+        if self.failed_at.is_some_and(|at| self.clock.now().ms_since(at) < PAUSE_MS) {
+            return false;
+        }
         let every = if route.rollout_id.is_some() { route.sample_ms.unwrap_or(LIVE_MS) } else { IDLE_MS };
-        let Some(last) = self.sent.get(&(route.tenant.clone(), route.model.clone())) else { return true };
-        core.clock.now().ms_since(last.at) >= i64::from(every) && self.counted(route) != last.counted
+        let Some(last) = self.sent_of(route) else { return true };
+        self.clock.now().ms_since(last.at) >= i64::from(every) && self.counted(route) != last.counted
     }
 
     fn arms(&self, route: &Route) -> Vec<ArmCount> {
@@ -78,8 +101,8 @@ impl Sampling {
         self.arms(route).iter().map(|arm| (arm.requests, arm.ended)).collect()
     }
 
-    async fn send(&mut self, core: &Core, route: &Route) {
-        let now = core.clock.now();
+    async fn send(&mut self, route: &Route) {
+        let now = self.clock.now();
         let arms = self.arms(route);
         let counted = arms.iter().map(|arm| (arm.requests, arm.ended)).collect();
         let message = Message::RequestsCounted(RequestsCounted {
@@ -94,12 +117,20 @@ impl Sampling {
         });
         self.count += 1;
         let say = Say { id: format!("ro.{}.{}", self.source, self.count), message };
-        let stamped = Stamped { service: "router", at: now, trace: &Trace::from_parent(None) };
-        if let Err(error) = core.bus.publish(&stamped, &[say]).await {
-            tracing::warn!("can't send what was counted for {}; the next sample carries it: {error:#}", route.model);
-            return;
+        match self.feed.send(now, say).await {
+            Ok(()) => {
+                self.failed_at = None;
+                self.sent.insert((route.tenant.clone(), route.model.clone()), Last { at: now, counted });
+            }
+            Err(error) => {
+                if self.failed_at.replace(now).is_none() {
+                    tracing::warn!(
+                        "can't send what was counted for {}; the next sample carries it: {error}",
+                        route.model
+                    );
+                }
+            }
         }
-        self.sent.insert((route.tenant.clone(), route.model.clone()), Last { at: now, counted });
     }
 }
 

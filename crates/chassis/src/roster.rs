@@ -1,0 +1,150 @@
+//! The routers as they describe themselves in the bucket `tg_router`: a heartbeat at `<router>._._`, and at
+//! `<router>.<tenant>.<model>` the generation that is on its disk. All who write or read that bucket do it here.
+//!
+//! Each word carries the boot of the process that said it, so that what a process of the past adopted counts for nothing.
+
+use judge::Span;
+use rollout::{At, RouterName};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::bus::{Bucket, Bus, Entry, Values};
+
+/// A router whose heartbeat is older is dead.
+pub const ALIVE: Span = Span(15_000);
+
+/// What stands for tenant and model in the key of a heartbeat; no name is escaped to it.
+const HEARTBEAT: &str = "_._";
+
+/// A router says that it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Its process: a UUID of version 7, so that a later one is greater.
+    pub boot: String,
+    /// Its folder.
+    pub home: String,
+    /// When, by the clock of whoever heard it.
+    pub beat_at: At,
+    /// It takes no requests any more, by its own word.
+    pub has_left: bool,
+}
+
+impl Heartbeat {
+    /// Whether the router took requests a moment ago, as far as anybody can know.
+    #[must_use]
+    pub fn is_live(&self, now: At) -> bool {
+        !self.has_left && now.ms_since(self.beat_at) <= ALIVE.ms()
+    }
+
+    /// Whether a process may speak under the name after this one did: the same, one after its end, or the next of its folder,
+    /// which can only be opened when the last one is gone.
+    fn gives_way_to(&self, next: &Self) -> bool {
+        self.boot == next.boot || !self.is_live(next.beat_at) || self.home == next.home && self.boot < next.boot
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Adopted {
+    boot: String,
+    generation: i64,
+}
+
+/// The routers that said something.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    bus: Bus,
+}
+
+impl Roster {
+    /// The routers of this bus.
+    #[must_use]
+    pub fn new(bus: &Bus) -> Self {
+        Self { bus: bus.clone() }
+    }
+
+    /// Changes whenever a router says something.
+    #[must_use]
+    pub fn said(&self) -> watch::Receiver<Values> {
+        self.bus.watch(Bucket::Router)
+    }
+
+    /// All heartbeats, by name.
+    #[must_use]
+    pub fn heartbeats(&self) -> Vec<(RouterName, Heartbeat)> {
+        let values = self.values();
+        let heartbeat = |(key, entry): (&String, &Entry)| {
+            let name = key.strip_suffix(HEARTBEAT)?.strip_suffix('.')?.parse().ok()?;
+            Some((name, serde_json::from_str(&entry.value).ok()?))
+        };
+        values.iter().filter_map(heartbeat).collect()
+    }
+
+    /// The heartbeat of one router.
+    #[must_use]
+    pub fn heartbeat(&self, name: &RouterName) -> Option<Heartbeat> {
+        serde_json::from_str(&self.values().get(&format!("{name}.{HEARTBEAT}"))?.value).ok()
+    }
+
+    /// The generation that a router has adopted for a model (`<tenant>.<model>`, escaped) since this heartbeat's boot.
+    #[must_use]
+    pub fn adopted(&self, name: &RouterName, heartbeat: &Heartbeat, place: &str) -> Option<i64> {
+        let adopted: Adopted = serde_json::from_str(&self.values().get(&format!("{name}.{place}"))?.value).ok()?;
+        (adopted.boot == heartbeat.boot).then_some(adopted.generation)
+    }
+
+    /// All that a router has adopted since this heartbeat's boot, by `<tenant>.<model>`.
+    #[must_use]
+    pub fn all_adopted(&self, name: &RouterName, heartbeat: &Heartbeat) -> Vec<(String, i64)> {
+        let (values, front) = (self.values(), format!("{name}."));
+        let own = values.range(front.clone()..).take_while(|(key, _)| key.starts_with(&front));
+        own.filter_map(|(key, entry)| {
+            let adopted: Adopted = serde_json::from_str(&entry.value).ok()?;
+            (adopted.boot == heartbeat.boot).then(|| (key[front.len()..].to_owned(), adopted.generation))
+        })
+        .collect()
+    }
+
+    /// Notes a heartbeat; `false` when another live process has the name.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn beat(&self, name: &RouterName, heartbeat: &Heartbeat) -> Result<bool, store::Error> {
+        let key = format!("{name}.{HEARTBEAT}");
+        loop {
+            let there = self.values().get(&key).cloned();
+            let known = there.as_ref().and_then(|entry| serde_json::from_str::<Heartbeat>(&entry.value).ok());
+            if known.is_some_and(|known| !known.gives_way_to(heartbeat)) {
+                return Ok(false);
+            }
+            let revision = there.map_or(0, |entry| entry.revision);
+            if self.bus.put(Bucket::Router, &key, Entry { revision, value: text(heartbeat)? }).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Notes what the process `boot` of a router has on its disk for a model; nothing is written where that was known.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn adopt(
+        &self,
+        name: &RouterName,
+        boot: &str,
+        (place, generation): (&str, i64),
+    ) -> Result<(), store::Error> {
+        let (key, value) = (format!("{name}.{place}"), text(&Adopted { boot: boot.to_owned(), generation })?);
+        if self.values().get(&key).is_some_and(|entry| entry.value == value) {
+            return Ok(());
+        }
+        self.bus.set(Bucket::Router, &key, value).await
+    }
+
+    fn values(&self) -> Values {
+        self.bus.watch(Bucket::Router).borrow().clone()
+    }
+}
+
+fn text(word: &impl Serialize) -> Result<String, store::Error> {
+    serde_json::to_string(word).map_err(|cause| store::Error::Stored { what: "router", cause: cause.to_string() })
+}

@@ -1,0 +1,112 @@
+//! The loop that takes routes and confirms them, the same wherever they come from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{Entry, Values};
+use rollout::Route;
+use tokio::sync::mpsc;
+
+use super::Life;
+use super::feed::Feed;
+use super::sampling::Sampling;
+use crate::proxy::Running;
+use crate::routes::{Adoption, Routes};
+
+/// A router says that it lives this often; without it for 15 s it is dead. Routes that were refused are tried again as often.
+pub(super) const BEAT_AGAIN: Duration = Duration::from_secs(5);
+/// Requests in flight have this long when the router stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+/// The last counts have this long when the router stops.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+
+/// Follows the feed until the process stops. Adoption waits for nothing: what was counted is sent by a task of its own.
+pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
+    let sampling = Sampling::new(feed.clone(), running.counts.clone(), life.clock.clone());
+    let (adopted, fresh) = mpsc::unbounded_channel();
+    let sampler = life.tasks.spawn(sampling.run(running.routes.clone(), fresh));
+    let mut routes = feed.routes();
+    let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), revisions: BTreeMap::new() };
+    let mut beat = tokio::time::interval(BEAT_AGAIN);
+    routes.mark_changed();
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {
+                feed.beat(life.clock.now()).await;
+                // A full disk may have room by now.
+                routes.mark_changed();
+            }
+            changed = routes.changed() => {
+                if changed.is_err() { break }
+                let values = Arc::clone(&routes.borrow_and_update());
+                for route in taken.take(&values).await {
+                    // A sampler that is gone stops with the process.
+                    let _ = adopted.send(route);
+                }
+            }
+            () = life.stop.cancelled() => break,
+        }
+    }
+    if !running.stop(DRAIN_LIMIT).await {
+        tracing::warn!("some requests were cut off: they did not end within {DRAIN_LIMIT:?}");
+    }
+    drop(adopted);
+    // What the last requests came to is worth a moment, and no more.
+    let _ = tokio::time::timeout(LAST_WORDS_LIMIT, sampler).await;
+    feed.leave().await;
+}
+
+/// What was taken of the feed.
+struct Taken {
+    feed: Feed,
+    routes: Routes,
+    /// By key, the last revision that was settled: served, or older than what is served.
+    revisions: BTreeMap<String, i64>,
+}
+
+impl Taken {
+    /// Adopts what is new, with one write to the disk, and says what is on the disk now; gives the routes that are new.
+    async fn take(&mut self, values: &Values) -> Vec<Route> {
+        let mut offered = Vec::new();
+        for (key, entry) in values.iter().filter(|(key, entry)| self.revisions.get(*key) != Some(&entry.revision)) {
+            match checked(key, entry) {
+                Ok(route) => offered.push((key, entry.revision, route)),
+                Err(error) => tracing::error!("the route {key} does not decode, so the last one stays: {error}"),
+            }
+        }
+        if offered.is_empty() {
+            return Vec::new();
+        }
+        let adoptions = self.routes.adopt_all(offered.iter().map(|(_, _, route)| route.clone()).collect()).await;
+        let mut new = Vec::new();
+        for ((key, revision, route), adoption) in offered.into_iter().zip(adoptions) {
+            if let Adoption::Refused(reason) = &adoption {
+                // Not confirmed, and tried again with the next beat.
+                tracing::error!("the route {key} of generation {} is refused: {reason}", route.generation);
+                continue;
+            }
+            self.revisions.insert(key.clone(), revision);
+            if adoption == Adoption::Stale {
+                tracing::warn!(
+                    "the route {key} of generation {} is older than the one that is served",
+                    route.generation
+                );
+            }
+            if let Some(generation) = self.routes.confirmed(&route.tenant, &route.model) {
+                self.feed.adopted(key, generation).await;
+            }
+            if adoption == Adoption::Adopted {
+                new.push(route);
+            }
+        }
+        new
+    }
+}
+
+/// The route that stands at `key`, if it is one, and of that model.
+fn checked(key: &str, entry: &Entry) -> Result<Route, String> {
+    let route: Route = serde_json::from_str(&entry.value).map_err(|error| error.to_string())?;
+    let own = proto::subject::key(&route.tenant, &route.model);
+    if own == key { Ok(route) } else { Err(format!("it is the route of {own}")) }
+}

@@ -1,0 +1,96 @@
+//! Where routes come from, and where a router's words go: one arm for each transport, and nothing else differs.
+
+use std::sync::Arc;
+
+use chassis::{Bucket, Bus, Core, Heartbeat, Roster, Say, Stamped, Trace, Values};
+use rollout::{At, RouterName};
+use tokio::sync::watch;
+
+use super::control::Control;
+
+/// The other side of a router.
+#[derive(Debug, Clone)]
+pub(super) enum Feed {
+    /// The bus of the same process.
+    Bus(Arc<Local>),
+    /// A control plane in another one.
+    Control(Arc<Control>),
+}
+
+/// A router's place on the bus.
+#[derive(Debug, Clone)]
+pub(super) struct Local {
+    bus: Bus,
+    roster: Roster,
+    name: RouterName,
+    boot: String,
+}
+
+impl Feed {
+    pub(super) fn bus(core: &Core, name: &RouterName, boot: &str) -> Self {
+        let (name, boot) = (name.clone(), boot.to_owned());
+        Self::Bus(Arc::new(Local { bus: core.bus.clone(), roster: Roster::new(&core.bus), name, boot }))
+    }
+
+    /// The applied routes by `<tenant>.<model>`, now and whenever they change.
+    pub(super) fn routes(&self) -> watch::Receiver<Values> {
+        match self {
+            Self::Bus(local) => local.bus.watch(Bucket::Route),
+            Self::Control(control) => control.routes(),
+        }
+    }
+
+    /// `<router>.<boot>`: another boot is another source, whose counts begin at 0.
+    pub(super) fn source(&self) -> String {
+        match self {
+            Self::Bus(local) => format!("{}.{}", local.name, local.boot),
+            Self::Control(control) => control.who().source(),
+        }
+    }
+
+    /// Says that the router lives. It is said again, so a failure is only noted.
+    pub(super) async fn beat(&self, now: At) {
+        // The control plane hears it from a task of its own: adoption must not wait for an answer.
+        let Self::Bus(local) = self else { return };
+        // No other process has this folder, because the database beside it is locked.
+        let heartbeat = Heartbeat { boot: local.boot.clone(), home: String::new(), beat_at: now, has_left: false };
+        match local.roster.beat(&local.name, &heartbeat).await {
+            Ok(true) => {}
+            Ok(false) => tracing::error!("another router is called {}, so this one counts for nothing", local.name),
+            Err(error) => tracing::warn!("can't say on the bus that {} lives: {error:#}", local.name),
+        }
+    }
+
+    /// Says which generation of a route is on the disk.
+    pub(super) async fn adopted(&self, place: &str, generation: i64) {
+        match self {
+            Self::Bus(local) => {
+                if let Err(error) = local.roster.adopt(&local.name, &local.boot, (place, generation)).await {
+                    tracing::warn!("can't say on the bus that {place} is at {generation}: {error:#}");
+                }
+            }
+            Self::Control(control) => control.has_news(),
+        }
+    }
+
+    /// Sends a sample.
+    ///
+    /// # Errors
+    /// A sentence; the next sample carries what was in this one.
+    pub(super) async fn send(&self, at: At, say: Say) -> Result<(), String> {
+        match self {
+            Self::Bus(local) => {
+                let stamped = Stamped { service: "router", at, trace: &Trace::from_parent(None) };
+                local.bus.publish(&stamped, &[say]).await.map_err(|error| error.to_string())
+            }
+            Self::Control(control) => control.send(say).await,
+        }
+    }
+
+    /// Says that the router took its last request.
+    pub(super) async fn leave(&self) {
+        // A process that ends takes its bus with it.
+        let Self::Control(control) = self else { return };
+        control.leave().await;
+    }
+}
