@@ -33,13 +33,14 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
 }
 
-/// Where it listens.
+/// Where it listens, and whom it asks.
 struct Places<'a> {
     api: &'a str,
     router: &'a str,
+    prometheus: Option<&'a str>,
 }
 
-const ANYWHERE: Places<'_> = Places { api: "127.0.0.1:0", router: "127.0.0.1:0" };
+const ANYWHERE: Places<'_> = Places { api: "127.0.0.1:0", router: "127.0.0.1:0", prometheus: None };
 
 impl House {
     pub(crate) fn start() -> Self {
@@ -60,6 +61,12 @@ impl House {
         (Self::start_with(folder, file.into(), &ANYWHERE), log)
     }
 
+    /// One whose policies may ask a Prometheus.
+    pub(crate) fn judged_from(prometheus: &str) -> Self {
+        let places = Places { prometheus: Some(prometheus), ..ANYWHERE };
+        Self::start_with(Arc::new(tempfile::tempdir().unwrap()), Stdio::inherit(), &places)
+    }
+
     /// One over a folder that holds something already.
     pub(crate) fn start_in(folder: Arc<TempDir>) -> Self {
         Self::start_with(folder, Stdio::inherit(), &ANYWHERE)
@@ -71,6 +78,7 @@ impl House {
             .arg(folder.path())
             .stdout(Stdio::piped())
             .stderr(log)
+            .envs(places.prometheus.map(|url| ("TIDEGATE_PROMETHEUS_URL", url)))
             .env("TIDEGATE_LOG", std::env::var("TIDEGATE_LOG").unwrap_or_else(|_| "error".to_owned()))
             .spawn()
             .unwrap();
@@ -135,7 +143,7 @@ impl House {
 
     /// Registers a model with its first version and waits until that one serves.
     pub(crate) async fn serves(&self, model: &str, version: &str, upstream: &str) {
-        assert_eq!(self.post("/v1/models", &json!({"name": model, "type": "RERANKER"})).await.0, 201);
+        self.register("/v1/models", &json!({"name": model, "type": "RERANKER"})).await;
         self.version(model, version, upstream).await;
         self.until(&format!("/v1/models/{model}"), |model| {
             model["active"] == json!(version) && model["rollout"].is_null()
@@ -144,10 +152,21 @@ impl House {
     }
 
     pub(crate) async fn version(&self, model: &str, version: &str, upstream: &str) {
-        let (status, answer) = self
-            .post(&format!("/v1/registry/{model}/versions"), &json!({"version": version, "upstream": upstream}))
-            .await;
-        assert_eq!(status, 201, "{answer}");
+        let body = json!({"version": version, "upstream": upstream});
+        self.register(&format!("/v1/registry/{model}/versions"), &body).await;
+    }
+
+    /// Registers something; a busy machine may need longer than the api waits for the registry's answer.
+    async fn register(&self, path: &str, body: &Value) {
+        let since = Instant::now();
+        loop {
+            let (status, answer) = self.post(path, body).await;
+            match status {
+                200 | 201 => return,
+                503 if since.elapsed() < LIMIT => tokio::time::sleep(Duration::from_millis(100)).await,
+                _ => panic!("{path} answered {status} {answer}"),
+            }
+        }
     }
 
     /// Promotes and gives the rollout's id.
@@ -200,7 +219,7 @@ pub(crate) struct Ruin {
 
 impl Ruin {
     pub(crate) fn started(self) -> House {
-        let places = Places { api: self.api.trim_start_matches("http://"), router: "off" };
+        let places = Places { api: self.api.trim_start_matches("http://"), router: "off", ..ANYWHERE };
         House::start_with(self.folder, Stdio::inherit(), &places)
     }
 }

@@ -19,7 +19,7 @@ pub struct Prometheus {
     pub tenant_label: Option<LabelName>,
 }
 
-/// The base URL of a Prometheus: `http` or `https`, no user in it.
+/// The base URL of a Prometheus: `http`, no user in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrometheusUrl(String);
 
@@ -49,8 +49,14 @@ impl FromStr for PrometheusUrl {
             return Err("it is too long");
         }
         let url: Uri = text.parse().map_err(|_| "it is no URL: write http://host:9090")?;
-        if !matches!(url.scheme_str(), Some("http" | "https")) {
-            return Err("only http and https are spoken: write http://host:9090");
+        // Said at the start rather than at the first tick of a rollout.
+        if url.scheme_str() == Some("https") {
+            return Err(
+                "https is not spoken yet: name a proxy beside Tidegate that speaks it, such as http://127.0.0.1:9090",
+            );
+        }
+        if url.scheme_str() != Some("http") {
+            return Err("only http is spoken: write http://host:9090");
         }
         let authority = url.authority().map_or("", axum::http::uri::Authority::as_str);
         if authority.contains('@') {

@@ -16,6 +16,7 @@ use crate::signal::{Signal, Signals};
 use crate::tick::Arm;
 
 mod pairing;
+pub mod scrapes;
 mod track;
 
 pub use crate::series::Notes;

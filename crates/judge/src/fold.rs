@@ -5,7 +5,7 @@
 
 use crate::resolved::{Resolved, ResolvedCheck};
 use crate::signal::add_signal;
-use crate::state::{Moment, RuleState, State};
+use crate::state::{Moment, RuleState, State, Troubled};
 use crate::tick::Tick;
 use crate::verdict::Verdict;
 
@@ -48,7 +48,11 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
     if before.is_none() {
         enter_step(resolved, state);
     }
-    state.failed_ms = if newest.source_failed { state.failed_ms.saturating_add(resolved.tick.ms()) } else { 0 };
+    let before_ms = std::mem::take(&mut state.troubles);
+    for (name, trouble) in &newest.troubles {
+        let for_ms = before_ms.get(name).map_or(0, |troubled| troubled.for_ms).saturating_add(resolved.tick.ms());
+        state.troubles.insert(name.clone(), Troubled { trouble: *trouble, for_ms });
+    }
     let now = advance(resolved, before, newest);
     let is_first_at_end = now.dwell_ended && !before.is_some_and(|before| before.dwell_ended);
     let since = before.map_or(0, |before| before.elapsed_ms);

@@ -30,6 +30,7 @@ pub mod verdict;
 mod window;
 
 pub use check::{Action, Check, Comparator, FailureMode, Floor, Limit, Method, Phi, RuleName, RuleSet, Rules, Window};
+pub use collect::scrapes::{Reply, Scraped, Scrapes};
 pub use collect::{Collected, Collector, Notes, Reading};
 pub use distinct::Distinct;
 pub use fold::{judge, seed};
@@ -43,7 +44,7 @@ pub use settings::{Baseline, OnDegraded, OnInconclusive, Settings, StepShape};
 pub use signal::{Counts, Signal, Signals};
 pub use span::Span;
 pub use state::State;
-pub use tick::{Arm, Tick};
+pub use tick::{Arm, Tick, Trouble};
 pub use verdict::{
     CheckResult, Comparison, Decision, Failures, Guarantee, Outcome, Progress, Reason, Verdict, Warning,
 };

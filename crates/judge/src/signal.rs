@@ -32,6 +32,13 @@ pub enum Signal {
         /// Events in each cell.
         counts: Counts,
     },
+    /// Events by size, over edges of the source's own.
+    Buckets {
+        /// Upper edges, ascending and above 0, at least two.
+        edges: Vec<f64>,
+        /// Events in each cell; the last one is above all edges.
+        counts: Vec<f64>,
+    },
     /// Sums over observed values.
     Mean {
         /// Number of values.
@@ -70,6 +77,11 @@ impl Signal {
                 *s1 = sum(*s1, *more_s1);
                 *s2 = sum(*s2, *more_s2);
             }
+            (Self::Buckets { edges, counts }, Self::Buckets { edges: others, counts: more })
+                if edges == others && counts.len() == more.len() =>
+            {
+                counts.iter_mut().zip(more).for_each(|(count, more)| *count = sum(*count, *more));
+            }
             (gauge @ Self::Gauge { .. }, Self::Gauge { .. }) => *gauge = other.clone(),
             _ => return false,
         }
@@ -82,6 +94,7 @@ impl Signal {
         match self {
             Self::Count { n, .. } | Self::Mean { n, .. } => Some(*n),
             Self::Histogram { counts } => Some(counts.total() as f64),
+            Self::Buckets { counts, .. } => Some(counts.iter().sum()),
             Self::Gauge { n, .. } => *n,
         }
     }
@@ -93,6 +106,13 @@ impl Signal {
         match self {
             Self::Count { k, n } => count(*k) && count(*n),
             Self::Histogram { .. } => true,
+            Self::Buckets { edges, counts } => {
+                edges.len() >= 2
+                    && counts.len() == edges.len() + 1
+                    && edges.iter().all(|edge| edge.is_finite() && *edge > 0.0)
+                    && edges.windows(2).all(|pair| pair[0] < pair[1])
+                    && counts.iter().all(|n| count(*n))
+            }
             Self::Mean { n, s1, s2, cap } => {
                 count(*n) && s1.abs() <= SUM_MAX && count(*s2) && cap.is_none_or(f64::is_finite)
             }

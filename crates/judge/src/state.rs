@@ -1,8 +1,12 @@
 //! What the judge remembers between ticks: small, bounded by the policy, and the same after a trip through JSON.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::metric::SignalName;
 use crate::signal::Signals;
+use crate::tick::Trouble;
 use crate::verdict::{Comparison, Outcome, Reason};
 use crate::window::Measured;
 
@@ -22,8 +26,9 @@ pub struct State {
     pub(crate) rules: Vec<RuleState>,
     /// Failed rounds, by counter.
     pub(crate) counters: Vec<u32>,
-    /// How long the source has failed without a break, in milliseconds.
-    pub(crate) failed_ms: i64,
+    /// The signals that could not be read in the newest tick, and for how long without a break.
+    #[serde(default)]
+    pub(crate) troubles: BTreeMap<SignalName, Troubled>,
     /// Totals of the stable arm in the hour before the rollout.
     pub(crate) baseline: Signals,
 }
@@ -43,6 +48,13 @@ pub(crate) struct Moment {
     pub(crate) empty_ticks: u64,
     /// Whether the round at the dwell's end was held.
     pub(crate) dwell_ended: bool,
+}
+
+/// A signal that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Troubled {
+    pub(crate) trouble: Trouble,
+    pub(crate) for_ms: i64,
 }
 
 /// What is remembered of one rule.
@@ -73,7 +85,7 @@ impl Default for State {
             last: None,
             rules: Vec::new(),
             counters: Vec::new(),
-            failed_ms: 0,
+            troubles: BTreeMap::new(),
             baseline: Signals::new(),
         }
     }

@@ -1,8 +1,12 @@
 //! One closed tick of the ledger: the increments of all signals in one slice of time.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::metric::SignalName;
 use crate::signal::Signals;
+use crate::verdict::{Outcome, Reason};
 
 /// The two arms that a verdict compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -12,6 +16,37 @@ pub enum Arm {
     Candidate,
     /// The version that is in use.
     Stable,
+}
+
+/// Why a signal could not be read in a tick. Whatever was known of it before, it passes nothing meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// The source did not answer, or not as it should.
+    SourceFailed,
+    /// The source refuses the question, or it can't be asked.
+    QueryRefused,
+    /// The source gave more samples than are read.
+    TooManySamples,
+    /// One number was expected, and there are several.
+    SeveralSeries,
+    /// The one number is NaN or infinite.
+    NotANumber,
+}
+
+impl Trouble {
+    /// What a check comes to that needs the signal; `is_long`: for as long as the check puts up with it.
+    #[must_use]
+    pub const fn result(self, is_long: bool) -> (Outcome, Reason) {
+        match self {
+            Self::SourceFailed if is_long => (Outcome::Error, Reason::SourceFailed),
+            Self::SourceFailed => (Outcome::NoData, Reason::SourceFailed),
+            Self::QueryRefused => (Outcome::Error, Reason::QueryRefused),
+            Self::TooManySamples => (Outcome::Error, Reason::TooManySamples),
+            Self::SeveralSeries => (Outcome::Inconclusive, Reason::SeveralSeries),
+            Self::NotANumber => (Outcome::NoData, Reason::NotANumber),
+        }
+    }
 }
 
 /// One closed tick.
@@ -34,8 +69,9 @@ pub struct Tick {
     pub candidate: Signals,
     /// Increments of the stable arm.
     pub stable: Signals,
-    /// Whether the source could not be read.
-    pub source_failed: bool,
+    /// The signals that could not be read, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub troubles: BTreeMap<SignalName, Trouble>,
 }
 
 impl Tick {

@@ -65,8 +65,16 @@ pub enum Reason {
     BelowFloor,
     /// The last round failed; not enough did.
     Failing,
-    /// The source could not be read for too long.
+    /// The source could not be read.
     SourceFailed,
+    /// The source refuses the query, or a name would change what the query says.
+    QueryRefused,
+    /// The source gave more samples than are read.
+    TooManySamples,
+    /// The query gave several series where one number is expected.
+    SeveralSeries,
+    /// The quantile lies above the last edge, and so does the limit.
+    AboveLastEdge,
 }
 
 /// What a verdict asks for.
@@ -189,6 +197,12 @@ pub struct CheckResult {
     pub window: Window,
     /// When the round was held, in milliseconds from the step's `applied_at`.
     pub judged_at: Option<i64>,
+    /// What the candidate's numbers were asked with, where a query feeds the check. Whoever asks fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Since when and why the numbers can't be had, in words. Whoever asks fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Relative error bound of a quantile; absent above the last edge.
     pub quantile_error: Option<f64>,
     /// Failed rounds.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Window;
 use crate::edges::LATENCY_EDGES_MS;
 use crate::metric::Metric;
-use crate::quantile::quantile;
+use crate::quantile::{Quantile, quantile};
 use crate::signal::Signal;
 use crate::threshold::Sample;
 use crate::tick::{Arm, Tick};
@@ -81,14 +81,21 @@ pub(crate) fn value(metric: &Metric, total: &Signal) -> Option<Measured> {
         }
         (Metric::Quantile { percent, .. }, Signal::Histogram { counts }) => {
             let found = quantile(&LATENCY_EDGES_MS, &counts.dense(), f64::from(*percent) / 100.0)?;
-            let is_above = found.upper.is_infinite();
-            Some(Measured { value: finite(found.value), error: finite(found.error), is_above, ..plain })
+            Some(of_quantile(plain, found))
+        }
+        (Metric::Quantile { percent, .. }, Signal::Buckets { edges, counts }) => {
+            Some(of_quantile(plain, quantile(edges, counts, f64::from(*percent) / 100.0)?))
         }
         (Metric::Mean { .. }, Signal::Mean { n, s1, .. } | Signal::Count { n, k: s1 }) => {
             Some(Measured { value: finite(s1 / n), ..plain })
         }
         _ => None,
     }
+}
+
+fn of_quantile(plain: Measured, found: Quantile) -> Measured {
+    let is_above = found.upper.is_infinite();
+    Measured { value: finite(found.value), error: finite(found.error), is_above, ..plain }
 }
 
 fn is_inside(tick: &Tick, newest: &Tick, window: Window) -> bool {

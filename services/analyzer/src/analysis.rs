@@ -1,6 +1,8 @@
 //! An analysis as it is stored, and the verdict as it is said.
 
-use judge::{Arm, Collector, State, Verdict, render};
+use std::collections::BTreeMap;
+
+use judge::{Arm, Collector, Scrapes, SignalName, State, Verdict, render};
 use proto::{AnalysisRun, ExposureLedger, Message, VerdictReached};
 use rollout::{At, Version};
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use serde_json::Value;
 use store::JudgeRow;
 
 use chassis::Failure;
+
+use crate::heard::Silence;
 
 /// What was asked for, with the id that answers are made from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +28,28 @@ pub(crate) struct Memory {
     /// Whom the rollout has reached.
     #[serde(default)]
     pub(crate) exposure: ExposureLedger,
+    /// The series of queries.
+    #[serde(default)]
+    pub(crate) scrapes: Scrapes,
+    /// Signals of queries that can't be had.
+    #[serde(default)]
+    pub(crate) silent: BTreeMap<SignalName, Silence>,
+    /// Ticks in a row that ended before the source had answered.
+    #[serde(default)]
+    pub(crate) unheard: u32,
+}
+
+impl Memory {
+    pub(crate) fn new(judge: State) -> Self {
+        Self {
+            judge,
+            collector: Collector::new(),
+            exposure: ExposureLedger::default(),
+            scrapes: Scrapes::default(),
+            silent: BTreeMap::new(),
+            unheard: 0,
+        }
+    }
 }
 
 /// An analysis.

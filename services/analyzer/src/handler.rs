@@ -5,22 +5,28 @@ use proto::Message;
 use rollout::At;
 use store::{Due, Rows, Store};
 
+use crate::source::Source;
 use crate::tick::Ledger;
 use crate::{observed, opened, tick};
 
 /// The handler.
-pub(crate) struct Analyzer;
+pub(crate) struct Analyzer {
+    /// What policies may ask; none if nothing is configured.
+    pub(crate) source: Option<Source>,
+}
 
 impl Handler for Analyzer {
     const NAME: &'static str = "analyzer";
     const CONSUMERS: &'static [(&'static str, &'static [&'static str])] =
         &[("analyzer", &["tg.normal.*.*.analysis.run"]), ("analyzer-obs", &["tg.obs.>"])];
+    /// One rollout's tick waits a moment for its source; others go on meanwhile. Rows are written by condition, so order is safe.
+    const PARALLEL: usize = 8;
     type Seen = Ledger;
 
     /// Reads the ledger before the transaction: it can be long, and nobody else can write meanwhile.
-    async fn act(&self, store: &Store, cause: &Cause, _: At) -> Result<Ledger, Failure> {
+    async fn act(&self, store: &Store, cause: &Cause, now: At) -> Result<Ledger, Failure> {
         match cause {
-            Cause::Deadline(due) => tick::ledger(&mut store.reader().await?.rows(), due).await,
+            Cause::Deadline(due) => tick::ledger(store, self.source.as_ref(), due, now).await,
             Cause::Message(_) => Ok(Ledger::default()),
         }
     }

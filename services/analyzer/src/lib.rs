@@ -3,13 +3,24 @@
 
 mod analysis;
 mod handler;
+mod heard;
 mod observed;
 mod opened;
+mod prometheus;
+mod questions;
+mod source;
 mod tick;
 
 use chassis::Core;
 
 /// Runs the service.
 pub fn serve(core: &Core) {
-    chassis::serve(core, handler::Analyzer);
+    let source = core.prometheus.as_ref().map(prometheus::Prometheus::new).transpose();
+    match source {
+        Ok(source) => chassis::serve(core, handler::Analyzer { source: source.map(source::Source::new) }),
+        Err(error) => {
+            tracing::error!("the client for Prometheus can't be made, so the process stops: {error}");
+            core.stop.cancel();
+        }
+    }
 }

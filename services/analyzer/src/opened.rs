@@ -1,8 +1,8 @@
 //! `analysis.run`: opens an analysis, takes an open one over into another step, or answers with its latest verdict.
 
 use chassis::{Commit, Failure, Incoming};
-use judge::{Collector, Signals, Span, Tick, seed};
-use proto::{AnalysisRun, ExposureLedger};
+use judge::{Signals, Span, Tick, seed};
+use proto::AnalysisRun;
 use rollout::At;
 use store::{Change, Rows};
 
@@ -53,6 +53,7 @@ async fn entered(rows: &mut Rows<'_>, analysis: &mut Analysis, now: At) -> Resul
     let mut posted = rows.observations(&run.tenant, &run.model).await?;
     posted.retain(|row| row.source == API);
     let begun = readings(analysis, posted)?;
+    analysis.memory.scrapes.enter_step(applied_at.0, is_planned);
     let collector = &mut analysis.memory.collector;
     collector.enter_step(applied_at.0);
     collector.plan_stable(is_planned);
@@ -73,8 +74,7 @@ async fn fresh(rows: &mut Rows<'_>, incoming: &Incoming, run: &AnalysisRun) -> R
             hour.push(Tick { stable, stable_planned: true, ..Tick::default() });
         }
     }
-    let memory =
-        Memory { judge: seed(&run.checks, &hour), collector: Collector::new(), exposure: ExposureLedger::default() };
+    let memory = Memory::new(seed(&run.checks, &hour));
     Ok(Analysis {
         request: Request { message_id: incoming.id.clone(), run: run.clone() },
         memory,

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use chassis::{Commit, Failure};
-use judge::{Collected, Reading, Signals, Tick, Window};
+use judge::{Collected, Reading, SignalName, Signals, Tick, Trouble, Window};
 use proto::Exposed;
 use rollout::{At, Rollout, Stage};
 use serde::{Deserialize, Serialize};
-use store::{Change, Due, ObservationRow, Rows, TickRow};
+use store::{Change, Due, ObservationRow, Rows, Store, TickRow};
 
 use crate::analysis::Analysis;
+use crate::heard::{Heard, hear, troubles};
 use crate::observed::{API, Counted};
+use crate::source::Source;
 
 /// One arm's share of a tick, as the ledger keeps it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ struct Entry {
     warmup: bool,
     stable_planned: bool,
     signals: Signals,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    troubles: BTreeMap<SignalName, Trouble>,
 }
 
 /// The ledger's tail, and where the analysis stood when it was read.
@@ -28,15 +32,21 @@ struct Entry {
 pub(crate) struct Ledger {
     stood: Option<(i64, i64)>,
     ticks: Vec<Tick>,
+    heard: Heard,
 }
 
-/// Reads the ledger's tail for the tick that is due.
-pub(crate) async fn ledger(rows: &mut Rows<'_>, due: &Due) -> Result<Ledger, Failure> {
-    let row = rows.judge(&due.rollout_id).await?;
+/// Reads the ledger's tail for the tick that is due, and asks the source, with no row held meanwhile.
+pub(crate) async fn ledger(store: &Store, source: Option<&Source>, due: &Due, now: At) -> Result<Ledger, Failure> {
+    let mut reader = store.reader().await?;
+    let mut rows = reader.rows();
+    let row = rows.judge(&due.rollout_id).await?.filter(|row| row.tick == due.version);
     let Some(row) = row else { return Ok(Ledger::default()) };
     let Some(until) = row.wake_at else { return Ok(Ledger::default()) };
-    let ticks = tail(rows, &Analysis::of(&row)?, until).await?;
-    Ok(Ledger { stood: Some((row.attempt, row.tick)), ticks })
+    let analysis = Analysis::of(&row)?;
+    let ticks = tail(&mut rows, &analysis, until).await?;
+    drop(reader);
+    let heard = if until > now { Heard::default() } else { hear(source, &analysis, until).await };
+    Ok(Ledger { stood: Some((row.attempt, row.tick)), ticks, heard })
 }
 
 pub(crate) async fn closed(rows: &mut Rows<'_>, due: &Due, ledger: &Ledger, now: At) -> Result<Commit, Failure> {
@@ -64,13 +74,17 @@ pub(crate) async fn closed(rows: &mut Rows<'_>, due: &Due, ledger: &Ledger, now:
     };
     let readings = readings(&analysis, observations)?;
     let tick_ms = analysis.tick_ms();
-    let collected = analysis.memory.collector.close(&readings, until.0, tick_ms);
+    let mut collected = analysis.memory.collector.close(&readings, until.0, tick_ms);
+    let asked = ledger.heard.take(&mut analysis, until);
+    collected.candidate.extend(asked.candidate);
+    collected.stable.extend(asked.stable);
     let tick = tick(&analysis, &rollout, collected, until);
     let ended = ends_the_dwell(&analysis, &tick);
     let mut ticks = ledger.ticks.clone();
     ticks.push(tick.clone());
-    let (state, verdict) = judge::judge(&analysis.request.run.checks, analysis.memory.judge, &ticks);
+    let (state, mut verdict) = judge::judge(&analysis.request.run.checks, analysis.memory.judge, &ticks);
     analysis.memory.judge = state;
+    ledger.heard.evidence(&analysis, &mut verdict);
     analysis.tick += 1;
     let is_news = ended || analysis.verdict.as_ref().is_none_or(|last| last.differs(&verdict));
     analysis.verdict = Some(verdict.clone());
@@ -136,7 +150,7 @@ fn tick(analysis: &Analysis, rollout: &Rollout, collected: Collected, until: At)
         stable_planned: analysis.stable_is_planned(),
         candidate: collected.candidate,
         stable: collected.stable,
-        source_failed: false,
+        troubles: troubles(&analysis.memory),
     }
 }
 
@@ -162,6 +176,7 @@ async fn tail(rows: &mut Rows<'_>, analysis: &Analysis, until: At) -> Result<Vec
         tick.tick = u64::try_from(row.tick).unwrap_or(0);
         (tick.step, tick.elapsed_ms, tick.held_ms) = (entry.step, entry.elapsed_ms, entry.held_ms);
         (tick.warmup, tick.stable_planned) = (entry.warmup, entry.stable_planned);
+        tick.troubles = entry.troubles;
         if row.arm == "candidate" { tick.candidate = entry.signals } else { tick.stable = entry.signals }
     }
     Ok(ticks.into_values().filter(|tick| tick.step == run.step).collect())
@@ -176,6 +191,7 @@ fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commi
             warmup: tick.warmup,
             stable_planned: tick.stable_planned,
             signals: signals.clone(),
+            troubles: tick.troubles.clone(),
         };
         let row = serde_json::to_value(&entry).map_err(|cause| Failure::never("bad_state", cause))?;
         commit = commit.change(Change::Tick(Box::new(TickRow {

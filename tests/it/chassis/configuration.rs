@@ -44,14 +44,21 @@ fn a_prometheus_has_an_http_address_without_a_user() {
         let prometheus = Prometheus::read(&mut environment);
         environment.finish().map(|()| prometheus.unwrap()).map_err(|mistakes| mistakes.to_string())
     };
-    for url in ["http://127.0.0.1:9090", "https://metrics.example/prometheus/"] {
+    for url in ["http://127.0.0.1:9090", "http://metrics.example/prometheus/"] {
         let read = read(url, Some("tenant")).unwrap();
         assert_eq!(read.url.as_str(), url.trim_end_matches('/'));
         assert_eq!(read.tenant_label.unwrap().as_str(), "tenant");
     }
-    for url in
-        ["", "prometheus:9090", "file:///etc/passwd", "http://ana:secret@host", "http://", "http://h/?a=b", "ftp://h"]
-    {
+    for url in [
+        "",
+        "prometheus:9090",
+        "file:///etc/passwd",
+        "http://ana:secret@host",
+        "http://",
+        "http://h/?a=b",
+        "ftp://h",
+        "https://h",
+    ] {
         assert!(read(url, None).unwrap_err().contains(Prometheus::URL), "{url}");
     }
     for label in ["", "a b", "7a", "__name__", "a\"="] {

@@ -53,6 +53,15 @@ impl Pairing {
         }
     }
 
+    /// Some target gave a good sample of this signal in this arm.
+    pub(super) fn hear_of(&mut self, arm: Arm, name: &SignalName) {
+        let heard = &mut self.held.entry(name.clone()).or_default().heard;
+        match arm {
+            Arm::Candidate => heard.candidate = true,
+            Arm::Stable => heard.stable = true,
+        }
+    }
+
     pub(super) fn add(&mut self, arm: Arm, name: &SignalName, increase: &Signal) {
         let held = self.held.entry(name.clone()).or_default();
         let side = match arm {

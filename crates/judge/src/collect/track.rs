@@ -26,7 +26,7 @@ impl Track {
         notes: &mut Notes,
     ) -> Option<Signal> {
         let exposure = match signal {
-            Signal::Gauge { .. } => None,
+            Signal::Gauge { .. } | Signal::Buckets { .. } => None,
             _ => signal.exposure().filter(|_| signal.is_sound() && self.is_same_kind(signal)),
         };
         let Some(exposure) = exposure else {
@@ -99,6 +99,6 @@ fn is_consistent(increase: &Signal) -> bool {
     match increase {
         Signal::Count { k, n } => *k <= n * (1.0 + ROUNDING),
         Signal::Mean { n, s1, .. } => *n > 0.0 || *s1 == 0.0,
-        Signal::Histogram { .. } | Signal::Gauge { .. } => true,
+        Signal::Histogram { .. } | Signal::Buckets { .. } | Signal::Gauge { .. } => true,
     }
 }

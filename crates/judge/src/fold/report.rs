@@ -66,11 +66,11 @@ pub(super) fn standing(
         None => (Outcome::NoData, Some(Reason::NoEvidenceYet)),
     };
     let result = failures::result(result, failed_rounds(state, rule), rule.failure_limit);
-    let is_blind = state.failed_ms > 0 && state.failed_ms >= check.max_blind.ms();
-    if is_blind && result.0 < Outcome::Error {
-        return (Outcome::Error, Some(Reason::SourceFailed));
+    let trouble = state.troubles.get(check.kind.signal());
+    match trouble.map(|troubled| troubled.trouble.result(troubled.for_ms >= check.max_blind.ms())) {
+        Some((outcome, reason)) if result.0 != Outcome::Breach => (outcome, Some(reason)),
+        _ => result,
     }
-    result
 }
 
 /// What a rule's breach leads to now: against a recorded baseline it blocks, because the time is another.
@@ -114,6 +114,8 @@ fn entry(state: &State, (at, index): (usize, usize), check: &ResolvedCheck, rule
         bad_stable: stable.and_then(bad),
         window: check.window,
         judged_at: round.map(|round| round.elapsed_ms),
+        query: None,
+        trouble: None,
         quantile_error: candidate.and_then(|measured| measured.error),
         failures: Failures { count: failed_rounds(state, rule), limit: rule.failure_limit, mode: rule.failure_mode },
         warnings: warnings(candidate, stable),

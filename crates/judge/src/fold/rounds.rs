@@ -68,6 +68,11 @@ fn compare(
     if reason == Some(Reason::NoStableData) && comparison == Comparison::Baseline {
         return (result, Some(Reason::NoBaseline));
     }
+    // Whatever lies above the last edge, a limit up there can't be told to hold.
+    let is_above = candidate.is_some_and(|measured| measured.is_above);
+    if is_above && result == Outcome::Pass && !rule.comparator.fears_decrease() {
+        return (Outcome::Inconclusive, Some(Reason::AboveLastEdge));
+    }
     let is_no_share = candidate.into_iter().chain(stable).any(|measured| measured.is_no_share);
     if is_no_share && matches!(result, Outcome::Pass | Outcome::Breach) {
         return (Outcome::Inconclusive, Some(Reason::NotAProportion));

@@ -9,7 +9,7 @@ use crate::decision::{Clock, Stance, Standing, decide};
 use crate::threshold::{Sample, evaluate};
 use crate::{
     Baseline, Check, Collector, Decision, OnDegraded, OnInconclusive, Outcome, Resolved, Settings, SignalName, Signals,
-    State, StepShape, Tick, Verdict, judge, render, resolve, seed,
+    State, StepShape, Tick, Trouble, Verdict, judge, render, resolve, seed,
 };
 
 const OUTCOMES: [Outcome; 7] = [
@@ -66,9 +66,10 @@ prop_compose! {
         next_step in prop::bool::weighted(0.1),
         warmup in prop::bool::weighted(0.1),
         stable_planned in prop::bool::weighted(0.9),
-        source_failed in prop::bool::weighted(0.2),
+        is_failed in prop::bool::weighted(0.2),
     ) -> (Tick, u64, i64, bool) {
-        let tick = Tick { candidate, stable, warmup, stable_planned, source_failed, ..Tick::default() };
+        let troubles = is_failed.then_some((SignalName::error(), Trouble::SourceFailed)).into_iter().collect();
+        let tick = Tick { candidate, stable, warmup, stable_planned, troubles, ..Tick::default() };
         (tick, gap, seconds, next_step)
     }
 }

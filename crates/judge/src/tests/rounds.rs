@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{check, count, deep_check, step, tick};
 use crate::{
     Baseline, Check, Comparison, Decision, Outcome, Reason, Resolved, Settings, SignalName, Signals, Span, State,
-    StepShape, Tick, Verdict, judge, render, resolve, seed,
+    StepShape, Tick, Trouble, Verdict, judge, render, resolve, seed,
 };
 
 fn errors(k: f64, n: f64) -> Signals {
@@ -205,10 +205,14 @@ fn a_source_that_fails_for_two_minutes_is_an_error_and_heals() {
     let resolved = plain(&json!({"gt": 0.05}));
     let mut ticks = stream(&[0.0; 14]);
     for tick in ticks.iter_mut().skip(4).take(9) {
-        (tick.candidate, tick.stable, tick.source_failed) = (Signals::new(), Signals::new(), true);
+        (tick.candidate, tick.stable) = (Signals::new(), Signals::new());
+        tick.troubles.insert(SignalName::error(), Trouble::SourceFailed);
     }
     let (_, verdicts) = run(&resolved, State::default(), &ticks);
-    assert_eq!(verdicts[10].result, Outcome::Pass);
+    assert_eq!(verdicts[3].result, Outcome::Pass);
+    for verdict in &verdicts[4..11] {
+        assert_eq!((verdict.result, verdict.reason), (Outcome::NoData, Some(Reason::SourceFailed)));
+    }
     assert_eq!((verdicts[11].result, verdicts[11].reason), (Outcome::Error, Some(Reason::SourceFailed)));
     assert_eq!((verdicts[12].result, verdicts[12].action), (Outcome::Error, Decision::Extend));
     assert_eq!((verdicts[13].result, verdicts[13].window.empty_ticks), (Outcome::Pass, 9));

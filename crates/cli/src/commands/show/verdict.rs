@@ -15,8 +15,20 @@ pub(super) fn text(verdict: &Verdict, issues: &[String]) -> String {
     lines.push(table(&verdict.checks));
     let undecided = verdict.checks.iter().filter_map(|check| Some((check, check.reason.as_ref()?)));
     lines.extend(undecided.map(|(check, reason)| format!("? {}: {}", check.metric, word(reason))));
+    lines.extend(troubles(verdict).into_iter().map(|trouble| super::fitted(&plain(&trouble), 2)));
     lines.extend(issues.iter().map(|issue| super::fitted(&format!("! {}", plain(issue)), 2)));
     lines.join("\n")
+}
+
+/// Since when and why numbers can't be had, each sentence once.
+fn troubles(verdict: &Verdict) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for trouble in verdict.checks.iter().filter_map(|check| check.trouble.as_ref()) {
+        if !told.contains(trouble) {
+            told.push(trouble.clone());
+        }
+    }
+    told
 }
 
 fn table(checks: &[CheckResult]) -> String {
