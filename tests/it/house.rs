@@ -67,12 +67,31 @@ impl House {
         Self::start_with(Arc::new(tempfile::tempdir().unwrap()), Stdio::inherit(), &places)
     }
 
+    /// One with more in its environment.
+    pub(crate) fn start_told(variables: &[(&str, &str)]) -> Self {
+        Self::start_as(Arc::new(tempfile::tempdir().unwrap()), Stdio::inherit(), variables)
+    }
+
     /// One over a folder that holds something already.
     pub(crate) fn start_in(folder: Arc<TempDir>) -> Self {
         Self::start_with(folder, Stdio::inherit(), &ANYWHERE)
     }
 
+    /// A process over `folder`; `variables` go over what is set otherwise.
+    pub(crate) fn start_as(folder: Arc<TempDir>, log: Stdio, variables: &[(&str, &str)]) -> Self {
+        Self::try_start_as(folder, log, variables).expect("tidegate up ends before it says where it listens")
+    }
+
+    /// The same; `None` when the process ends before it says where it listens.
+    pub(crate) fn try_start_as(folder: Arc<TempDir>, log: Stdio, variables: &[(&str, &str)]) -> Option<Self> {
+        Self::try_start(folder, log, &ANYWHERE, variables)
+    }
+
     fn start_with(folder: Arc<TempDir>, log: Stdio, places: &Places<'_>) -> Self {
+        Self::try_start(folder, log, places, &[]).expect("tidegate up ends before it says where it listens")
+    }
+
+    fn try_start(folder: Arc<TempDir>, log: Stdio, places: &Places<'_>, variables: &[(&str, &str)]) -> Option<Self> {
         let mut child = Command::new(binary())
             .args(["up", "--listen", places.api, "--router", places.router, "--data"])
             .arg(folder.path())
@@ -80,24 +99,21 @@ impl House {
             .stderr(log)
             .envs(places.prometheus.map(|url| ("TIDEGATE_PROMETHEUS_URL", url)))
             .env("TIDEGATE_LOG", std::env::var("TIDEGATE_LOG").unwrap_or_else(|_| "error".to_owned()))
+            .envs(variables.iter().copied())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |word: &str| {
-            let line = lines
-                .find_map(|line| line.ok().filter(|line| line.contains(word)))
-                .unwrap_or_else(|| panic!("no line with {word}"));
-            line.split_whitespace().find(|text| text.starts_with("http://")).unwrap().to_owned()
+            let line = lines.find_map(|line| line.ok().filter(|line| line.contains(word)))?;
+            line.split_whitespace().find(|text| text.starts_with("http://")).map(str::to_owned)
         };
-        let (api, router) = (address("API"), address("traffic"));
+        let (Some(api), Some(router)) = (address("API"), address("traffic")) else {
+            let _ = child.wait();
+            return None;
+        };
         std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            api,
-            router,
-            folder,
-            client: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap(),
-        }
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        Some(Self { child, api, router, folder, client })
     }
 
     pub(crate) fn data(&self) -> &Path {

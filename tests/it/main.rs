@@ -17,6 +17,7 @@ mod kills;
 mod load;
 mod lone_router;
 mod modelsim;
+mod observing;
 mod prometheus;
 mod router;
 mod store;

@@ -11,7 +11,7 @@ use crate::core::Core;
 
 /// `/livez`, `/readyz` and `/metrics`.
 pub fn pages(core: &Core) -> Router {
-    let (ready, metrics) = (core.clone(), core.metrics.clone());
+    let (ready, counted) = (core.clone(), core.clone());
     Router::new()
         .route("/livez", get(|| async { StatusCode::OK }))
         .route(
@@ -24,8 +24,8 @@ pub fn pages(core: &Core) -> Router {
         .route(
             "/metrics",
             get(move || {
-                let metrics = metrics.clone();
-                async move { page(&metrics) }
+                let core = counted.clone();
+                async move { metrics(&core).await }
             }),
         )
 }
@@ -39,8 +39,9 @@ async fn readiness(core: &Core) -> StatusCode {
     if answers.await.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-fn page(metrics: &crate::Metrics) -> ([(header::HeaderName, &'static str); 1], String) {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.page())
+async fn metrics(core: &Core) -> ([(header::HeaderName, &'static str); 1], String) {
+    let page = core.metrics.page(&core.store, &core.bus, core.clock.now()).await;
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
 }
 
 /// Serves the admin pages of a process that has no other listener.

@@ -5,13 +5,15 @@ mod in_process;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use store::{Said, Store};
+use rollout::At;
+use store::{Rows, Said, Store};
 use tokio::sync::watch;
 
 pub(crate) use in_process::Subscription;
 
 use crate::clock::Clock;
 use crate::commit::Say;
+use crate::handler::Consumer;
 use crate::step::{Stamped, say_now};
 
 /// A bucket of values with compare-and-set and watch.
@@ -69,10 +71,10 @@ impl Bus {
         Ok(Self::InProcess(in_process::InProcess::open(store.clone(), clock.clone()).await?))
     }
 
-    /// A durable consumer of the subjects that fit one of `filters`.
-    pub(crate) fn subscribe(&self, filters: &'static [&'static str]) -> Subscription {
+    /// A durable consumer's end.
+    pub(crate) fn subscribe(&self, consumer: &Consumer) -> Subscription {
         match self {
-            Self::InProcess(bus) => bus.subscribe(filters),
+            Self::InProcess(bus) => bus.subscribe(consumer),
         }
     }
 
@@ -132,12 +134,33 @@ impl Bus {
         }
     }
 
+    /// What is said and not settled by everybody yet.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn backlog(&self, rows: &mut Rows<'_>) -> Result<Backlog, store::Error> {
+        match self {
+            Self::InProcess(bus) => bus.backlog(rows).await,
+        }
+    }
+
     /// The position up to which every consumer has settled what is its own.
     pub(crate) fn passed(&self) -> i64 {
         match self {
             Self::InProcess(bus) => bus.passed(),
         }
     }
+}
+
+/// What is said and not settled by everybody yet.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    /// Messages.
+    pub(crate) waiting: u64,
+    /// When the oldest of them was said.
+    pub(crate) oldest: Option<At>,
+    /// By consumer.
+    pub(crate) lag: Vec<(&'static str, u64)>,
 }
 
 /// Messages as a consumer takes them.

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use crate::core::Core;
-use crate::handler::{Cause, Failure, Handler, Incoming};
+use crate::handler::{Cause, Consumer, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::park::{Hopeless, park};
 use crate::step::{Ended, step, step_together};
@@ -29,8 +29,8 @@ const DEATHS: i64 = 5;
 const KILLS_US: &str = "kills_us";
 
 /// Takes messages until the process stops; what is in hand then is finished.
-pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, filters: &'static [&'static str], arm: Arm) {
-    let subscription = Arc::new(core.bus.subscribe(filters));
+pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &Consumer, arm: Arm) {
+    let subscription = Arc::new(core.bus.subscribe(consumer));
     let slots = Arc::new(Semaphore::new(H::PARALLEL));
     let mut wait = BACK_OFF.0;
     loop {
@@ -89,10 +89,9 @@ async fn is_taken_together<H: Handler>(core: &Core, handler: &H, batch: &[Said],
     settled_together(core, handler, &causes, arm).await
 }
 
-/// Several causes at once, in one span; `false` when nothing was written.
+/// Several causes at once; `false` when nothing was written.
 pub(crate) async fn settled_together<H: Handler>(core: &Core, handler: &H, causes: &[Cause], arm: &Arm) -> bool {
-    let span = tracing::info_span!("facts", service = H::NAME, count = causes.len());
-    let stepped = AssertUnwindSafe(step_together(core, handler, causes).instrument(span)).catch_unwind().await;
+    let stepped = AssertUnwindSafe(step_together(core, handler, causes)).catch_unwind().await;
     match stepped {
         Ok(Ok(commits)) => {
             commits.iter().for_each(|commit| arm.all(&commit.wakes));
@@ -180,8 +179,11 @@ async fn tried<H: Handler>(core: &Core, handler: &H, incoming: &Incoming, arm: &
     let span = cause_span(H::NAME, &cause);
     let stepped = AssertUnwindSafe(step(core, handler, &cause).instrument(span)).catch_unwind().await;
     let (ended, commit) = stepped.map_err(|panic| Failure::never("panic", panic_text(&*panic)))??;
-    if matches!(ended, Ended::Settled(_)) {
-        arm.all(&commit.wakes);
+    match ended {
+        Ended::Settled(_) => arm.all(&commit.wakes),
+        Ended::Before => {
+            core.metrics.redelivered.get_or_create(&ByService { service: H::NAME }).inc();
+        }
     }
     Ok(())
 }

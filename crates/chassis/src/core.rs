@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::prometheus::Prometheus;
 use crate::relay::sweep;
 use crate::run::until_signal;
+use crate::telemetry::flush;
 use crate::wheel::{Arm, turn};
 
 /// A clean stop takes no longer.
@@ -90,6 +91,7 @@ impl Core {
         let drained = tokio::time::timeout(STOP_LIMIT, self.tasks.wait()).await.is_ok();
         // A connection that is still out must not keep the process: what it wrote is safe or rolled back.
         let closed = tokio::time::timeout(CLOSE_LIMIT, self.store.close()).await.is_ok();
+        flush().await;
         drained && closed
     }
 }
@@ -102,8 +104,8 @@ pub fn serve<H: Handler>(core: &Core, handler: H) {
 /// Runs a service whose handler is also used elsewhere.
 pub fn serve_handler<H: Handler>(core: &Core, handler: &Arc<H>) {
     let (arm, news) = Arm::new();
-    for (_, filters) in H::CONSUMERS {
-        core.tasks.spawn(consume(core.clone(), Arc::clone(handler), filters, arm.clone()));
+    for consumer in H::CONSUMERS {
+        core.tasks.spawn(consume(core.clone(), Arc::clone(handler), consumer, arm.clone()));
     }
     core.tasks.spawn(turn(core.clone(), Arc::clone(handler), arm, news));
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use proto::{Event, Message};
-use rollout::At;
+use rollout::{At, RolloutId};
 use store::{Class, Due, Rows, Store};
 
 use crate::commit::Commit;
@@ -19,6 +19,10 @@ pub struct Incoming {
     pub said_at: At,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// The rollout that it names.
+    pub rollout_id: Option<RolloutId>,
+    /// The attempt that it names.
+    pub attempt: Option<i64>,
     /// What it says.
     pub message: Message,
 }
@@ -30,6 +34,8 @@ impl Incoming {
             id: event.id.clone(),
             said_at,
             traceparent: event.traceparent.clone(),
+            rollout_id: event.rollout_id.as_deref().and_then(|id| RolloutId::new(id).ok()),
+            attempt: event.attempt,
             message,
         }
     }
@@ -90,12 +96,15 @@ impl Failure {
     }
 }
 
+/// A durable consumer: its name and the subjects that it takes.
+pub type Consumer = (&'static str, &'static [&'static str]);
+
 /// A service.
 pub trait Handler: Send + Sync + 'static {
     /// Its name: the source of its messages is `/tidegate/<name>`.
     const NAME: &'static str;
-    /// Its durable consumers: a name and the subjects that it takes. What can only take traffic away has its own.
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])];
+    /// Its durable consumers. What can only take traffic away has its own.
+    const CONSUMERS: &'static [Consumer];
     /// How many causes of one consumer, and how many deadlines, are in hand at once.
     const PARALLEL: usize = 1;
 

@@ -30,7 +30,7 @@ pub use commit::{Commit, Say};
 pub use config::{Environment, Mistakes};
 pub use core::{Core, serve, serve_handler};
 pub use fence::{MOVED_SINCE, still_there};
-pub use handler::{Cause, Failure, Handler, Incoming};
+pub use handler::{Cause, Consumer, Failure, Handler, Incoming};
 pub use metrics::Metrics;
 pub use prometheus::{LabelName, Prometheus, PrometheusUrl};
 pub use promotion::{Promotable, Refused, promotable};

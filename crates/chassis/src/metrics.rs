@@ -1,27 +1,57 @@
-//! What the chassis counts, for every service alike.
+//! What the chassis counts, for every service alike, and the page for Prometheus.
+//!
+//! Counters are raised by what was committed, in one place; gauges are read from the rows when the page is asked for, so that
+//! they can't drift from them. Labels come from closed sets: see `word`.
+
+mod rows;
+mod word;
 
 use std::sync::{Arc, Mutex};
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use proto::Message;
+use store::{Change, Settled, Store};
+
+use crate::bus::Bus;
+use crate::commit::Commit;
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByService {
-    /// Its name.
     pub(crate) service: &'static str,
 }
 
-/// A service, and what became of a cause.
+/// A service, and what became of a cause: `applied`, `refused` or `parked`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByOutcome {
-    /// The service.
     pub(crate) service: &'static str,
-    /// `applied`, `refused` or `parked`.
     pub(crate) outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByMove {
+    to: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByArm {
+    arm: &'static str,
 }
 
 /// A place where a text is made by somebody else.
@@ -32,8 +62,14 @@ type Page = Box<dyn Fn() -> String + Send + Sync>;
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     pages: Arc<Mutex<Vec<Page>>>,
-    pub(crate) settled: Family<ByOutcome, Counter>,
+    settled: Family<ByOutcome, Counter>,
+    refusals: Family<ByReason, Counter>,
+    transitions: Family<ByMove, Counter>,
+    verdicts: Family<ByResult, Counter>,
+    exposed: Family<ByArm, Counter>,
+    rollback_seconds: Histogram,
     pub(crate) races_lost: Family<ByService, Counter>,
+    pub(crate) redelivered: Family<ByService, Counter>,
     pub(crate) retried: Family<ByService, Counter>,
     pub(crate) late_seconds: Histogram,
 }
@@ -46,29 +82,47 @@ impl std::fmt::Debug for Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("tidegate");
-        let (settled, races_lost, retried) = (Family::default(), Family::default(), Family::default());
-        let late_seconds = Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]);
-        registry.register("causes", "Messages and deadlines that a service has settled", Family::clone(&settled));
-        registry.register("races_lost", "Commits that another one was quicker than", Family::clone(&races_lost));
-        registry.register(
-            "retries",
-            "Causes that had to wait for the database or the outside world",
-            Family::clone(&retried),
-        );
-        registry.register("deadline_late_seconds", "How late deadlines fired", late_seconds.clone());
-        Self {
-            registry: Arc::new(Mutex::new(registry)),
+        let metrics = Self {
+            registry: Arc::new(Mutex::new(Registry::with_prefix("tidegate"))),
             pages: Arc::default(),
-            settled,
-            races_lost,
-            retried,
-            late_seconds,
-        }
+            settled: Family::default(),
+            refusals: Family::default(),
+            transitions: Family::default(),
+            verdicts: Family::default(),
+            exposed: Family::default(),
+            rollback_seconds: Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0]),
+            races_lost: Family::default(),
+            redelivered: Family::default(),
+            retried: Family::default(),
+            late_seconds: Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]),
+        };
+        metrics.register(|registry| metrics.register_in(registry));
+        metrics
     }
 }
 
 impl Metrics {
+    fn register_in(&self, registry: &mut Registry) {
+        registry.register("causes", "Messages and deadlines that a service has settled", self.settled.clone());
+        registry.register("refusals", "Facts that changed nothing, by why", self.refusals.clone());
+        registry.register("transitions", "Moves of rollouts", self.transitions.clone());
+        registry.register("verdicts", "Verdicts said", self.verdicts.clone());
+        registry.register("exposed_requests", "Answers counted while a rollout was judged", self.exposed.clone());
+        registry.register(
+            "rollback_seconds",
+            "From the decision to take traffic back until every router confirmed that the candidate gets none",
+            self.rollback_seconds.clone(),
+        );
+        registry.register("races_lost", "Commits that another one was quicker than", self.races_lost.clone());
+        registry.register("redelivered", "Messages that came again after they were settled", self.redelivered.clone());
+        registry.register(
+            "retries",
+            "Causes that had to wait for the database or the outside world",
+            self.retried.clone(),
+        );
+        registry.register("deadline_late_seconds", "How late deadlines fired", self.late_seconds.clone());
+    }
+
     /// Registers what a service counts itself.
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
         register(&mut self.registry.lock().expect("no holder of the registry panics"));
@@ -79,16 +133,89 @@ impl Metrics {
         self.pages.lock().expect("no holder of the pages panics").push(Box::new(page));
     }
 
+    pub(crate) fn settled(&self, service: &'static str, settled: Settled) {
+        self.settled.get_or_create(&ByOutcome { service, outcome: settled.name() }).inc();
+    }
+
+    /// Counts what a commit says and changes.
+    pub(crate) fn committed(&self, service: &'static str, commit: &Commit) {
+        self.settled(service, commit.settled);
+        if commit.settled == Settled::Refused {
+            let reason = word::refusal(commit.reason.as_deref());
+            self.refusals.get_or_create(&ByReason { reason }).inc();
+        }
+        for say in &commit.says {
+            if let Message::VerdictReached(reached) = &say.message {
+                let result = serde_json::to_value(reached.verdict.result);
+                let result = result.ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+                self.verdicts.get_or_create(&ByResult { result }).inc();
+            }
+        }
+        commit.changes.iter().for_each(|change| self.changed(change));
+    }
+
+    fn changed(&self, change: &Change) {
+        match change {
+            Change::Open { row, .. } | Change::Move { row, .. } => {
+                let to = ByMove { to: row.stage.name(), reason: word::reason(row.reason.as_deref()) };
+                self.transitions.get_or_create(&to).inc();
+                if let Some(decided_at) = row.retreated_at.filter(|_| row.stage.is_final()) {
+                    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a retreat are far below 2^52")]
+                    self.rollback_seconds.observe(row.updated_at.ms_since(decided_at) as f64 / 1000.0);
+                }
+            }
+            Change::Tick(tick) => {
+                let answers = tick.row.pointer("/signals/error/count/n").and_then(serde_json::Value::as_f64);
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of a tick")]
+                let answers = answers.unwrap_or_default().max(0.0) as u64;
+                self.exposed.get_or_create(&ByArm { arm: tick.arm }).inc_by(answers);
+            }
+            _ => {}
+        }
+    }
+
     /// The page for Prometheus: text that both of its formats read alike.
-    #[must_use]
-    pub fn page(&self) -> String {
-        let mut text = String::new();
-        let registry = self.registry.lock().expect("no holder of the registry panics");
-        // Writing into a String can't fail.
-        let _ = prometheus_client::encoding::text::encode_registry(&mut text, &registry);
+    pub(crate) async fn page(&self, store: &Store, bus: &Bus, now: rollout::At) -> String {
+        let mut text = self.counters();
+        match rows::page(store, bus, now).await {
+            Ok(gauges) => text.push_str(&gauges),
+            // The counters say what is wrong with the database; a page without them would not.
+            Err(error) => tracing::warn!("the metrics page is without what the database says: {error}"),
+        }
         for page in self.pages.lock().expect("no holder of the pages panics").iter() {
             text.push_str(&page());
         }
         text
     }
+
+    fn counters(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().expect("no holder of the registry panics");
+        // Writing into a String can't fail.
+        let _ = encode_registry(&mut text, &registry);
+        as_prometheus(&text)
+    }
+}
+
+/// OpenMetrics names a counter without its `_total`; the older text format, in which the router's page is written, with it.
+fn as_prometheus(text: &str) -> String {
+    let mut page = String::with_capacity(text.len() + 512);
+    let counters: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    for line in text.lines() {
+        match line
+            .strip_prefix("# HELP ")
+            .or_else(|| line.strip_prefix("# TYPE "))
+            .and_then(|rest| rest.split_once(' '))
+        {
+            Some((name, rest)) if counters.contains(&name) => {
+                page.push_str(&format!("{} {name}_total {rest}\n", &line[..6]));
+            }
+            _ => {
+                page.push_str(line);
+                page.push('\n');
+            }
+        }
+    }
+    page
 }

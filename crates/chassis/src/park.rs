@@ -6,7 +6,6 @@ use rollout::At;
 use store::{Mark, Parked, Said, Settled};
 
 use crate::core::Core;
-use crate::metrics::ByOutcome;
 
 /// A message as it came, and what is wrong with it.
 pub(crate) struct Hopeless<'a> {
@@ -36,7 +35,7 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
     tx.trust(hopeless.service, hopeless.source, hopeless.id).await?;
     tx.commit().await?;
     core.bus.announce(&[]);
-    core.metrics.settled.get_or_create(&ByOutcome { service: hopeless.service, outcome: Settled::Parked.name() }).inc();
+    core.metrics.settled(hopeless.service, Settled::Parked);
     tracing::error!(
         service = hopeless.service,
         fact.id = hopeless.id,

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use proto::Stamp;
-use rollout::At;
-use store::{Class, Mark, Outgoing, Settled, Tx};
+use proto::{Message, Stamp};
+use rollout::{At, RolloutId};
+use store::{Change, Class, Mark, Outgoing, Settled, Tx};
+use tracing::Instrument as _;
 
 use crate::bus::Bus;
 use crate::commit::{Commit, Say};
 use crate::core::Core;
 use crate::handler::{Cause, Failure, Handler};
-use crate::metrics::{ByOutcome, ByService};
-use crate::telemetry::Trace;
+use crate::metrics::ByService;
+use crate::telemetry::{Trace, cause_span, said_span, tell_where};
 
 /// A lost race is decided anew this often before it has to wait like any other failure.
 const RACES: usize = 5;
@@ -103,7 +104,9 @@ pub(crate) async fn step_together<H: Handler>(
             continue;
         }
         let lost = || Failure::Later("one of several causes lost a race".to_owned());
-        let Written { commit, said } = write(core, &mut tx, handler, cause, seen).await?.ok_or_else(lost)?;
+        let span = cause_span(H::NAME, cause);
+        let written = write(core, &mut tx, handler, cause, seen).instrument(span).await?;
+        let Written { commit, said } = written.ok_or_else(lost)?;
         all.extend(commit.map(|commit| (commit, said)));
     }
     tx.commit().await?;
@@ -130,6 +133,9 @@ async fn write<H: Handler>(
     let now = core.clock.now();
     let commit = handler.handle(tx.rows(), cause, seen, now).await?;
     for change in &commit.changes {
+        if let Change::Open { row, .. } | Change::Move { row, .. } = change {
+            tell_where(row);
+        }
         if tx.apply(change).await? == store::Written::Lost {
             return Ok(None);
         }
@@ -155,7 +161,7 @@ async fn write<H: Handler>(
 
 fn told(core: &Core, service: &'static str, commit: &Commit, said: &[(i64, String)]) {
     core.bus.announce(said);
-    core.metrics.settled.get_or_create(&ByOutcome { service, outcome: commit.settled.name() }).inc();
+    core.metrics.committed(service, commit);
 }
 
 /// Who says a message, and when.
@@ -181,23 +187,33 @@ async fn say_all(tx: &mut Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<Vec
 }
 
 fn outgoing(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
-    let parent = stamped.trace.child();
-    let stamp = Stamp {
-        id: say.id.clone(),
-        source: format!("/tidegate/{}", stamped.service),
-        at: stamped.at,
-        traceparent: Some(&parent),
-    };
-    let event = say.message.event(&stamp);
+    let source = format!("/tidegate/{}", stamped.service);
+    let mut stamp = Stamp { id: say.id.clone(), source, at: stamped.at, traceparent: None };
+    let mut event = say.message.event(&stamp);
+    let named = event.rollout_id.as_deref().and_then(|id| RolloutId::new(id).ok());
+    let becomes = matches!(say.message, Message::VersionPromote(_)).then(|| RolloutId::of(&stamp.source, &stamp.id));
+    event.traceparent = Some(match named.as_ref().or(becomes.as_ref()) {
+        None => stamped.trace.child(),
+        Some(rollout) => of_rollout(stamped.service, say, rollout),
+    });
     Outgoing {
         service: stamped.service,
-        message_id: say.id.clone(),
-        rollout_id: event.rollout_id.as_deref().and_then(|id| rollout::RolloutId::new(id).ok()),
+        message_id: std::mem::take(&mut stamp.id),
+        rollout_id: named,
         subject: say.message.subject().to_string(),
         headers: "{}".to_owned(),
         body: event.to_json(),
         created_at: stamped.at,
     }
+}
+
+/// What is said about a rollout is in the rollout's trace; outside of a cause of that trace it gets a span of its own.
+fn of_rollout(service: &'static str, say: &Say, rollout: &RolloutId) -> String {
+    let trace = Trace::of_rollout(rollout);
+    if trace.is_here() {
+        return trace.child();
+    }
+    said_span(service, &trace, &say.id, &say.message, rollout).in_scope(|| trace.child())
 }
 
 /// Says messages inside a transaction of the caller's, commits it, and tells the bus: for those who handle no messages.

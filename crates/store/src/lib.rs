@@ -8,6 +8,7 @@ mod error;
 mod read;
 mod rows;
 mod sqlite;
+mod standing;
 mod write;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use rows::{
     Outgoing, Parked, PolicyRow, PromotionRow, RefusalRow, Said, Settled, TargetRow, TickRow, Transition, VersionRow,
     WorkloadRow,
 };
+pub use standing::Standing;
 pub use write::{SWEEP, Tx};
 
 /// A database: one arm an engine.

@@ -7,7 +7,8 @@ use crate::rows::{
     BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked,
     PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chassis, facts, judging, queue, registry, rollouts, serving};
+use crate::sqlite::{chassis, facts, judging, queue, registry, rollouts, serving, standing};
+use crate::standing::Standing;
 
 /// A connection that only reads.
 #[derive(Debug)]
@@ -111,6 +112,14 @@ reads! {
     serving::workload as workload(id: &RolloutId) -> Option<WorkloadRow>;
     /// Workloads whose probe is due before `before`.
     serving::due_workloads as due_workloads(before: At, limit: i64) -> Vec<Due>;
+    /// What every target serves.
+    standing::targets as targets() -> Vec<TargetRow>;
+    /// Where rollouts stand that are not over.
+    standing::standings as standings() -> Vec<Standing>;
+    /// How many messages are parked.
+    standing::parked_count as parked_count() -> i64;
+    /// Position, subject and age of what was said behind `position`.
+    standing::subjects_after as subjects_after(position: i64, limit: i64) -> Vec<(i64, String, At)>;
     /// The answer to a write that named a key.
     serving::answered as answered(tenant: &Tenant, key: &str) -> Option<IdempotencyRow>;
 }

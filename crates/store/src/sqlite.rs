@@ -7,6 +7,7 @@ pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod rollouts;
 pub(crate) mod serving;
+pub(crate) mod standing;
 #[cfg(test)]
 mod tests;
 

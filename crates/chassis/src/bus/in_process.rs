@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto::subject::fits;
-use store::{BusValue, Store, Tx};
+use store::{BusValue, Rows, Store, Tx};
 use tokio::sync::{Notify, watch};
 
-use super::{Batch, Bucket, Entry, Values};
+use super::{Backlog, Batch, Bucket, Entry, Values};
 use crate::clock::Clock;
+use crate::handler::Consumer;
 
 /// Rows read at once.
 const BATCH: i64 = 100;
 /// A wake-up that got lost, which none should, costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Rows of a backlog that are counted; what is behind them is no news.
+const BACKLOG_MAX: i64 = 20_000;
 
 /// A bus within one process.
 #[derive(Debug, Clone)]
@@ -31,6 +35,7 @@ pub struct InProcess {
 /// Where a consumer stands.
 #[derive(Debug)]
 struct Place {
+    name: &'static str,
     filters: &'static [&'static str],
     progress: Mutex<Progress>,
     wake: Notify,
@@ -62,8 +67,8 @@ impl InProcess {
         })
     }
 
-    pub(super) fn subscribe(&self, filters: &'static [&'static str]) -> Subscription {
-        let place = Arc::new(Place { filters, progress: Mutex::default(), wake: Notify::new() });
+    pub(super) fn subscribe(&self, (name, filters): &Consumer) -> Subscription {
+        let place = Arc::new(Place { name, filters, progress: Mutex::default(), wake: Notify::new() });
         self.places().push(Arc::clone(&place));
         Subscription { store: self.store.clone(), place }
     }
@@ -113,6 +118,27 @@ impl InProcess {
         self.places().iter().map(|place| place.passed()).min().unwrap_or(0)
     }
 
+    /// At most so many rows are looked at as the page of metrics can bear.
+    pub(super) async fn backlog(&self, rows: &mut Rows<'_>) -> Result<Backlog, store::Error> {
+        let said = rows.subjects_after(self.passed(), BACKLOG_MAX).await?;
+        let places = self.places();
+        let mut backlog = Backlog { lag: places.iter().map(|place| (place.name, 0)).collect(), ..Backlog::default() };
+        for (position, subject, said_at) in &said {
+            let mut is_waiting = false;
+            for (place, (_, lag)) in places.iter().zip(&mut backlog.lag) {
+                if place.waits_for(*position, subject) {
+                    *lag += 1;
+                    is_waiting = true;
+                }
+            }
+            if is_waiting {
+                backlog.waiting += 1;
+                backlog.oldest = backlog.oldest.or(Some(*said_at));
+            }
+        }
+        Ok(backlog)
+    }
+
     fn places(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Place>>> {
         self.consumers.lock().expect("no holder of the consumers panics")
     }
@@ -132,6 +158,11 @@ fn swap(sender: &watch::Sender<Values>, key: &str, entry: Entry) -> bool {
 impl Place {
     fn takes(&self, subject: &str) -> bool {
         self.filters.iter().any(|filter| fits(filter, subject))
+    }
+
+    fn waits_for(&self, position: i64, subject: &str) -> bool {
+        let progress = self.progress();
+        if position > progress.read { self.takes(subject) } else { progress.in_hand.contains(&position) }
     }
 
     fn passed(&self) -> i64 {

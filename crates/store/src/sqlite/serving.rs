@@ -17,18 +17,19 @@ pub(crate) async fn target(on: &mut SqliteConnection, id: &str) -> Result<Option
     .fetch_optional(on)
     .await
     .map_err(Error::of("read a target"))?;
-    row.map(|row| {
-        Ok(TargetRow {
-            target_id: get(&row, 0)?,
-            desired_generation: get(&row, 1)?,
-            applied_generation: get(&row, 2)?,
-            request: get(&row, 3)?,
-            observed: get::<Option<String>>(&row, 4)?.map(|text| stored("observed", &text)).transpose()?,
-            error: get(&row, 5)?,
-            observed_at: At(get(&row, 6)?),
-        })
+    row.as_ref().map(target_row).transpose()
+}
+
+pub(crate) fn target_row(row: &SqliteRow) -> Result<TargetRow, Error> {
+    Ok(TargetRow {
+        target_id: get(row, 0)?,
+        desired_generation: get(row, 1)?,
+        applied_generation: get(row, 2)?,
+        request: get(row, 3)?,
+        observed: get::<Option<String>>(row, 4)?.map(|text| stored("observed", &text)).transpose()?,
+        error: get(row, 5)?,
+        observed_at: At(get(row, 6)?),
     })
-    .transpose()
 }
 
 /// Writes what a target serves; never back to an older wish, and what was read back once stays read back.
