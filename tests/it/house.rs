@@ -121,10 +121,32 @@ impl House {
     }
 
     /// `kill -9`, and a new process over the same folder.
-    pub(crate) fn killed_and_started(mut self) -> Self {
-        self.child.kill().unwrap();
+    pub(crate) fn killed_and_started(self) -> Self {
+        Self::start_in(self.kill())
+    }
+
+    /// `kill -9`; gives the folder.
+    pub(crate) fn kill(mut self) -> Arc<TempDir> {
+        let _ = self.child.kill();
         self.child.wait().unwrap();
-        Self::start_in(Arc::clone(&self.folder))
+        Arc::clone(&self.folder)
+    }
+
+    /// Waits until the process has ended by itself (`true`), or until what is at `path` is as it should be.
+    pub(crate) async fn dies_or(&mut self, path: &str, is_so: impl Fn(&Value) -> bool) -> bool {
+        let since = Instant::now();
+        while since.elapsed() < LIMIT {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            if let Ok(answer) = self.client.get(format!("{}{path}", self.api)).send().await
+                && is_so(&answer.json().await.unwrap_or_default())
+            {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("neither an end nor what was waited for at {path}");
     }
 
     /// `kill -9`; what is left can be started again at the same address.
@@ -151,6 +173,14 @@ impl House {
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         answer(self.client.get(format!("{}{path}", self.api))).await
+    }
+
+    /// The same; `None` when there was no answer.
+    async fn heard(&self, path: &str) -> Option<(u16, Value)> {
+        let answer = self.client.get(format!("{}{path}", self.api)).send().await.ok()?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
@@ -196,7 +226,7 @@ impl House {
     pub(crate) async fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let since = Instant::now();
         loop {
-            let (status, value) = self.get(path).await;
+            let (status, value) = self.heard(path).await.unwrap_or((0, Value::Null));
             if status == 200 && is_so(&value) {
                 return value;
             }
@@ -244,6 +274,15 @@ impl Drop for House {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let since = Instant::now();
+    while !holds().await {
+        assert!(since.elapsed() < LIMIT, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -7,20 +7,53 @@ use serde_json::{Value, json};
 
 use crate::checker::violations;
 use crate::house::{House, Upstream};
+use crate::traffic;
+use crate::witness::Witness;
 
 /// Kills in one run.
-const KILLS: u32 = 50;
+const KILLS: u32 = 200;
 
-fn quick_plan() -> Value {
-    json!({"name": "quick", "steps": [
-        {"split": 25, "dwell": "400ms"}, {"split": 50, "dwell": "400ms"}, {"split": 100, "dwell": "0s"}]})
+/// How a rollout is meant to end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Steps without a judge.
+    Quick,
+    /// The same, and somebody takes it back.
+    TakenBack,
+    /// With ticks, verdicts and a ledger, so that kills meet the analyzer too.
+    Judged,
+    /// The same, and the candidate invents things: kills meet a breach that is being carried out.
+    Breached,
 }
 
-/// With ticks, verdicts and a ledger, so that kills meet the analyzer too.
-fn judged_plan() -> Value {
-    json!({"name": "judged", "tick": "5s", "warmup": "0s", "inconclusive_budget": "60s",
-        "steps": [{"split": 50, "dwell": "5s"}, {"split": 100, "dwell": "0s"}],
-        "checks": [{"metric": "error_rate", "rules": {"gte": 0.5}, "min_samples": 20, "interval": "5s", "window": "step"}]})
+impl Kind {
+    fn drawn(seed: &mut u64) -> Self {
+        match draw(seed, 16) {
+            0 => Self::Judged,
+            1 => Self::Breached,
+            2..=6 => Self::TakenBack,
+            _ => Self::Quick,
+        }
+    }
+
+    fn plan(self) -> Value {
+        let check = match self {
+            Self::Quick | Self::TakenBack => {
+                return json!({"name": "quick", "steps": [
+                    {"split": 25, "dwell": "400ms"}, {"split": 50, "dwell": "400ms"}, {"split": 100, "dwell": "0s"}]});
+            }
+            Self::Judged => "error_rate",
+            Self::Breached => "hallucination_rate",
+        };
+        json!({"name": "judged", "tick": "5s", "warmup": "0s", "inconclusive_budget": "60s",
+            "steps": [{"split": 50, "dwell": "5s"}, {"split": 100, "dwell": "0s"}],
+            "checks": [{"metric": check, "rules": {"gte": 0.5}, "min_samples": 20, "interval": "5s", "window": "step"}]})
+    }
+
+    /// Longest wait before a kill, in milliseconds.
+    fn pause(self) -> u64 {
+        if matches!(self, Self::Judged | Self::Breached) { 3_000 } else { 350 }
+    }
 }
 
 /// A fixed sequence, printed with the failure, so that a failing run can be looked at again.
@@ -30,24 +63,25 @@ fn draw(seed: &mut u64, below: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_kills_at_random_points_lose_double_and_hasten_nothing() {
+async fn two_hundred_kills_at_random_points_lose_double_and_hasten_nothing() {
     let seed_of_run = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
     println!("TIDEGATE_SEED={seed_of_run}");
     let mut seed: u64 = seed_of_run;
-    let mut house = House::start();
-    let (one, two) = (Upstream::start("1").await, Upstream::start("2").await);
-    house.serves("reranker", "1", &one.url).await;
-    house.version("reranker", "2", &two.url).await;
+    let (mut house, witness) = (House::start(), Witness::default());
+    let upstreams = [Upstream::start("1").await, Upstream::start("2").await];
+    house.serves("reranker", "1", &upstreams[0].url).await;
+    house.version("reranker", "2", &upstreams[1].url).await;
     let (mut kills, mut serving, mut candidate) = (0, "1", "2");
     while kills < KILLS {
-        let judged = draw(&mut seed, 5) == 0;
-        let policy = if judged { judged_plan() } else { quick_plan() };
-        let id = house.promote("reranker", candidate, &json!({ "policy": policy })).await;
-        let (turned_back, mut heard) = (draw(&mut seed, 3) == 0, false);
-        for kill in 0..=draw(&mut seed, 3) {
-            let traffic = crate::traffic::start(&house, "reranker");
-            tokio::time::sleep(Duration::from_millis(draw(&mut seed, if judged { 5_000 } else { 700 }))).await;
-            if turned_back && kill == 0 {
+        let kind = Kind::drawn(&mut seed);
+        let invents = format!("hallucination={}", u8::from(kind == Kind::Breached));
+        upstreams[usize::from(candidate == "2")].observe(&invents);
+        let id = house.promote("reranker", candidate, &json!({ "policy": kind.plan() })).await;
+        let mut heard = false;
+        for kill in 0..=draw(&mut seed, 10) {
+            let traffic = traffic::before(&house, "reranker", &witness);
+            tokio::time::sleep(Duration::from_millis(draw(&mut seed, kind.pause()))).await;
+            if kind == Kind::TakenBack && kill == 0 {
                 let request = house.client.post(format!("{}/v1/rollouts/{id}/rollback", house.api));
                 let limit = Duration::from_millis(draw(&mut seed, 40) + 1);
                 // An answer that never came says nothing; one that came is a promise.
@@ -58,12 +92,17 @@ async fn fifty_kills_at_random_points_lose_double_and_hasten_nothing() {
             kills += 1;
         }
         // A judged step needs requests for its proof.
-        let traffic = crate::traffic::start(&house, "reranker");
+        let traffic = traffic::before(&house, "reranker", &witness);
         let ended = house.ended(&id).await;
         traffic.stop().await;
         let stage = ended["stage"].as_str().unwrap();
         let is_back = matches!(stage, "rolled_back" | "cancelled");
-        assert!(stage == "completed" && !heard || turned_back && is_back, "{id} ended {stage}, heard {heard}: {ended}");
+        let fits = match kind {
+            Kind::Quick | Kind::Judged => stage == "completed",
+            Kind::TakenBack => is_back || stage == "completed" && !heard,
+            Kind::Breached => stage == "rolled_back",
+        };
+        assert!(fits, "{kind:?} {id} ended {stage}, heard {heard}: {ended}");
         if stage == "completed" {
             std::mem::swap(&mut serving, &mut candidate);
         }
@@ -76,5 +115,7 @@ async fn fifty_kills_at_random_points_lose_double_and_hasten_nothing() {
             );
         }
     }
-    assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
+    let folder = house.stop();
+    assert_eq!(violations(folder.path()).await, Vec::<String>::new());
+    assert_eq!(witness.violations(folder.path()).await, Vec::<String>::new());
 }

@@ -14,7 +14,7 @@ pub(crate) use in_process::Subscription;
 use crate::clock::Clock;
 use crate::commit::Say;
 use crate::handler::Consumer;
-use crate::step::{Stamped, say_now};
+use crate::say::{Stamped, say_now};
 
 /// A bucket of values with compare-and-set and watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use crate::core::Core;
+use crate::failpoint;
 use crate::handler::{Cause, Consumer, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::park::{Hopeless, park};
@@ -46,6 +47,7 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &
         };
         wait = BACK_OFF.0;
         if is_taken_together(&core, &*handler, &batch, &arm).await {
+            let _ = failpoint::reach("consumer_before_ack").await;
             batch.iter().for_each(|said| subscription.settled(said.position));
             continue;
         }
@@ -80,7 +82,11 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &
 /// Settles all messages of a batch in one transaction, where nothing speaks against it; `false` when they have to be taken one
 /// by one: some need the outside world, were perhaps in hand at a death, can't be read, or failed.
 async fn is_taken_together<H: Handler>(core: &Core, handler: &H, batch: &[Said], arm: &Arm) -> bool {
-    if H::PARALLEL > 1 || batch.len() < 2 || batch.iter().any(|said| said.position <= core.born_at) {
+    if H::PARALLEL > 1
+        || failpoint::is_broken("mark_first")
+        || batch.len() < 2
+        || batch.iter().any(|said| said.position <= core.born_at)
+    {
         return false;
     }
     let causes: Result<Vec<_>, _> =
@@ -180,7 +186,10 @@ async fn tried<H: Handler>(core: &Core, handler: &H, incoming: &Incoming, arm: &
     let stepped = AssertUnwindSafe(step(core, handler, &cause).instrument(span)).catch_unwind().await;
     let (ended, commit) = stepped.map_err(|panic| Failure::never("panic", panic_text(&*panic)))??;
     match ended {
-        Ended::Settled(_) => arm.all(&commit.wakes),
+        Ended::Settled(_) => {
+            arm.all(&commit.wakes);
+            failpoint::reach("consumer_before_ack").await?;
+        }
         Ended::Before => {
             core.metrics.redelivered.get_or_create(&ByService { service: H::NAME }).inc();
         }

@@ -6,6 +6,8 @@ use rollout::At;
 use store::{Mark, Parked, Said, Settled};
 
 use crate::core::Core;
+use crate::failpoint;
+use crate::handler::Failure;
 
 /// A message as it came, and what is wrong with it.
 pub(crate) struct Hopeless<'a> {
@@ -18,7 +20,7 @@ pub(crate) struct Hopeless<'a> {
 }
 
 /// Keeps the message and marks it as settled, in one transaction.
-pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<(), store::Error> {
+pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<(), Failure> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
     tx.park(&row(said, hopeless, now)).await?;
@@ -33,7 +35,9 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
     })
     .await?;
     tx.trust(hopeless.service, hopeless.source, hopeless.id).await?;
+    failpoint::reach("park_before_commit").await?;
     tx.commit().await?;
+    failpoint::reach("park_after_commit").await?;
     core.bus.announce(&[]);
     core.metrics.settled(hopeless.service, Settled::Parked);
     tracing::error!(

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use proto::{Message, Stamp};
-use rollout::{At, RolloutId};
-use store::{Change, Class, Mark, Outgoing, Settled, Tx};
+use rollout::At;
+use store::{Change, Class, Mark, Settled, Tx};
 use tracing::Instrument as _;
 
-use crate::bus::Bus;
-use crate::commit::{Commit, Say};
+use crate::commit::Commit;
 use crate::core::Core;
-use crate::handler::{Cause, Failure, Handler};
+use crate::failpoint;
+use crate::handler::{Cause, Failure, Handler, Incoming};
 use crate::metrics::ByService;
-use crate::telemetry::{Trace, cause_span, said_span, tell_where};
+use crate::say::{Stamped, say_all};
+use crate::telemetry::{Trace, cause_span, tell_where};
 
 /// A lost race is decided anew this often before it has to wait like any other failure.
 const RACES: usize = 5;
@@ -35,6 +35,9 @@ pub(crate) enum Ended {
 pub(crate) async fn step<H: Handler>(core: &Core, handler: &H, cause: &Cause) -> Result<(Ended, Commit), Failure> {
     if is_settled::<H>(core, cause).await? {
         return Ok((Ended::Before, Commit::applied()));
+    }
+    if matches!(cause, Cause::Message(_)) {
+        failpoint::reach("consumer_before_handling").await?;
     }
     let seen = acted(core, handler, cause).await?;
     for _ in 0..RACES {
@@ -64,6 +67,9 @@ async fn acted<H: Handler>(core: &Core, handler: &H, cause: &Cause) -> Result<H:
 /// A duplicate is found before anything is done outside.
 async fn is_settled<H: Handler>(core: &Core, cause: &Cause) -> Result<bool, Failure> {
     let Cause::Message(incoming) = cause else { return Ok(false) };
+    if failpoint::is_broken("no_dedupe") {
+        return Ok(false);
+    }
     Ok(core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?)
 }
 
@@ -74,18 +80,27 @@ async fn attempt<H: Handler>(
     cause: &Cause,
     seen: &H::Seen,
 ) -> Result<Option<(Ended, Commit)>, Failure> {
+    failpoint::reach("step_before_begin").await?;
+    if failpoint::is_broken("mark_first") {
+        mark_alone::<H>(core, cause, core.clock.now()).await?;
+    }
     let mut tx = core.store.begin().await?;
     let Some(written) = write(core, &mut tx, handler, cause, seen).await? else { return Ok(None) };
     let Written { commit: Some(commit), said } = written else {
         return Ok(Some((Ended::Before, Commit::applied())));
     };
+    if let Cause::Message(incoming) = cause {
+        tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
+    }
+    failpoint::reach("step_before_commit").await?;
     tx.commit().await?;
+    failpoint::reach("step_after_commit").await?;
     told(core, H::NAME, &commit, &said);
     Ok(Some((Ended::Settled(commit.settled), commit)))
 }
 
 /// Several causes in one transaction, in their order: what the later ones read has what the earlier ones wrote. All of them
-/// are committed, or none: whoever asks then takes them one by one.
+/// are committed, or none: whoever asks then takes them one by one. None of them was in hand at a death, so none is suspected.
 pub(crate) async fn step_together<H: Handler>(
     core: &Core,
     handler: &H,
@@ -93,23 +108,25 @@ pub(crate) async fn step_together<H: Handler>(
 ) -> Result<Vec<Commit>, Failure> {
     let mut seen = Vec::with_capacity(causes.len());
     for cause in causes {
+        if matches!(cause, Cause::Message(_)) {
+            failpoint::reach("consumer_before_handling").await?;
+        }
         seen.push(acted(core, handler, cause).await?);
     }
+    failpoint::reach("step_before_begin").await?;
     let mut tx = core.store.begin().await?;
     let mut all = Vec::with_capacity(causes.len());
     for (cause, seen) in causes.iter().zip(&seen) {
-        if let Cause::Message(incoming) = cause
-            && tx.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?
-        {
-            continue;
-        }
         let lost = || Failure::Later("one of several causes lost a race".to_owned());
+        let before = || Failure::Later("one of several causes was settled before".to_owned());
         let span = cause_span(H::NAME, cause);
         let written = write(core, &mut tx, handler, cause, seen).instrument(span).await?;
         let Written { commit, said } = written.ok_or_else(lost)?;
-        all.extend(commit.map(|commit| (commit, said)));
+        all.push((commit.ok_or_else(before)?, said));
     }
+    failpoint::reach("step_before_commit").await?;
     tx.commit().await?;
+    failpoint::reach("step_after_commit").await?;
     for (commit, said) in &all {
         told(core, H::NAME, commit, said);
     }
@@ -132,6 +149,7 @@ async fn write<H: Handler>(
 ) -> Result<Option<Written>, Failure> {
     let now = core.clock.now();
     let commit = handler.handle(tx.rows(), cause, seen, now).await?;
+    failpoint::reach("step_after_decide").await?;
     for change in &commit.changes {
         if let Change::Open { row, .. } | Change::Move { row, .. } = change {
             tell_where(row);
@@ -141,19 +159,13 @@ async fn write<H: Handler>(
         }
     }
     if let Cause::Message(incoming) = cause {
-        let mark = Mark {
-            service: H::NAME,
-            source: incoming.source.clone(),
-            message_id: incoming.id.clone(),
-            settled: commit.settled,
-            reason: commit.reason.clone(),
-            rollout_id: commit.rollout_id.clone(),
-            handled_at: now,
-        };
-        if !tx.mark(&mark).await? {
+        let is_new = tx.mark(&mark::<H>(incoming, &commit, now)).await?;
+        if !is_new && !failpoint::is_broken("mark_first") && !failpoint::is_broken("no_dedupe") {
             return Ok(Some(Written { commit: None, said: Vec::new() }));
         }
-        tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
+        if is_new {
+            failpoint::reach("step_after_mark").await?;
+        }
     }
     let said = say_all(tx, &Stamped { service: H::NAME, at: now, trace: &Trace::of(cause) }, &commit.says).await?;
     Ok(Some(Written { commit: Some(commit), said }))
@@ -164,65 +176,24 @@ fn told(core: &Core, service: &'static str, commit: &Commit, said: &[(i64, Strin
     core.metrics.committed(service, commit);
 }
 
-/// Who says a message, and when.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamped<'a> {
-    /// The service.
-    pub service: &'static str,
-    /// When.
-    pub at: At,
-    /// The trace that it belongs to.
-    pub trace: &'a Trace,
-}
-
-async fn say_all(tx: &mut Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<Vec<(i64, String)>, store::Error> {
-    let mut said = Vec::with_capacity(says.len());
-    for say in says {
-        let outgoing = outgoing(stamped, say);
-        if let Some(position) = tx.say(&outgoing).await? {
-            said.push((position, outgoing.subject));
-        }
-    }
-    Ok(said)
-}
-
-fn outgoing(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
-    let source = format!("/tidegate/{}", stamped.service);
-    let mut stamp = Stamp { id: say.id.clone(), source, at: stamped.at, traceparent: None };
-    let mut event = say.message.event(&stamp);
-    let named = event.rollout_id.as_deref().and_then(|id| RolloutId::new(id).ok());
-    let becomes = matches!(say.message, Message::VersionPromote(_)).then(|| RolloutId::of(&stamp.source, &stamp.id));
-    event.traceparent = Some(match named.as_ref().or(becomes.as_ref()) {
-        None => stamped.trace.child(),
-        Some(rollout) => of_rollout(stamped.service, say, rollout),
-    });
-    Outgoing {
-        service: stamped.service,
-        message_id: std::mem::take(&mut stamp.id),
-        rollout_id: named,
-        subject: say.message.subject().to_string(),
-        headers: "{}".to_owned(),
-        body: event.to_json(),
-        created_at: stamped.at,
+fn mark<H: Handler>(incoming: &Incoming, commit: &Commit, now: At) -> Mark {
+    Mark {
+        service: H::NAME,
+        source: incoming.source.clone(),
+        message_id: incoming.id.clone(),
+        settled: commit.settled,
+        reason: commit.reason.clone(),
+        rollout_id: commit.rollout_id.clone(),
+        handled_at: now,
     }
 }
 
-/// What is said about a rollout is in the rollout's trace; outside of a cause of that trace it gets a span of its own.
-fn of_rollout(service: &'static str, say: &Say, rollout: &RolloutId) -> String {
-    let trace = Trace::of_rollout(rollout);
-    if trace.is_here() {
-        return trace.child();
-    }
-    said_span(service, &trace, &say.id, &say.message, rollout).in_scope(|| trace.child())
-}
-
-/// Says messages inside a transaction of the caller's, commits it, and tells the bus: for those who handle no messages.
-///
-/// # Errors
-/// When the store does not take them.
-pub async fn say_now(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
-    let said = say_all(&mut tx, stamped, says).await?;
+/// What the design forbids: a mark without its effect. Only a broken design comes here.
+async fn mark_alone<H: Handler>(core: &Core, cause: &Cause, now: At) -> Result<(), Failure> {
+    let Cause::Message(incoming) = cause else { return Ok(()) };
+    let mut tx = core.store.begin().await?;
+    let commit = Commit { rollout_id: incoming.rollout_id.clone(), ..Commit::applied() };
+    tx.mark(&mark::<H>(incoming, &commit, now)).await?;
     tx.commit().await?;
-    bus.announce(&said);
-    Ok(())
+    failpoint::reach("step_after_mark").await
 }

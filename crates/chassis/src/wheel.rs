@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use crate::consume::{chain, panic_text, settled_together};
 use crate::core::Core;
+use crate::failpoint;
 use crate::handler::{Cause, Failure, Handler};
 use crate::step::step;
 use crate::telemetry::cause_span;
@@ -216,6 +217,7 @@ async fn fire_together<H: Handler>(core: &Core, handler: &H, wheel: &mut Wheel, 
         due.push(next);
     }
     let causes: Vec<_> = due.iter().cloned().map(Cause::Deadline).collect();
+    let _ = failpoint::reach("wheel_before_fire").await;
     if settled_together(core, handler, &causes, arm).await {
         for due in &due {
             note_lateness(core, due);
@@ -238,7 +240,11 @@ async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
     note_lateness(core, &due);
     let cause = Cause::Deadline(due.clone());
     let span = cause_span(H::NAME, &cause);
-    let stepped = AssertUnwindSafe(step(core, handler, &cause).instrument(span)).catch_unwind().await;
+    let stepped = async {
+        failpoint::reach("wheel_before_fire").await?;
+        step(core, handler, &cause).await
+    };
+    let stepped = AssertUnwindSafe(stepped.instrument(span)).catch_unwind().await;
     let failure = match stepped {
         Ok(Ok((_, commit))) => {
             arm.ended(&due);

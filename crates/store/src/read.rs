@@ -7,7 +7,7 @@ use crate::rows::{
     BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked,
     PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chassis, facts, judging, queue, registry, rollouts, serving, standing};
+use crate::sqlite::{chain, chassis, facts, judging, queue, registry, rollouts, serving, standing};
 use crate::standing::Standing;
 
 /// A connection that only reads.
@@ -70,6 +70,8 @@ reads! {
     rollouts::history as history(id: &RolloutId, after: i64, limit: i64) -> Vec<Transition>;
     /// The log of all rollouts, or of those meant, behind an entry (instant, rollout, version).
     facts::after as facts(after: (At, &str, i64), of: FactsOf<'_>, limit: i64) -> Vec<FactRow>;
+    /// The first version of the log whose hash does not follow from the entry before it.
+    chain::broken_link as broken_link(id: &RolloutId) -> Option<i64>;
     /// Facts that changed nothing.
     rollouts::refusals as refusals(id: &RolloutId) -> Vec<RefusalRow>;
     /// The wished route of a model.

@@ -1,5 +1,6 @@
 //! The SQLite arm: opening, settings, and the statements by owner.
 
+pub(crate) mod chain;
 pub(crate) mod chassis;
 pub(crate) mod facts;
 pub(crate) mod judging;

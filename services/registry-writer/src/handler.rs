@@ -18,7 +18,7 @@ impl Handler for RegistryWriter {
     const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[
         ("registry-writer", &["tg.cmd.*.*.model.*", "tg.cmd.*.*.version.*", "tg.cmd.*.*.policy.*"]),
         ("registry-writer-in", &["tg.in.*.*.version.*"]),
-        ("registry-writer-news", &["tg.news.*.*.rollout.*"]),
+        ("registry-writer-news", &["tg.news.*.*.rollout.moved"]),
     ];
     type Seen = ();
 
@@ -34,7 +34,6 @@ impl Handler for RegistryWriter {
             Message::PolicySave(asked) => register::policy(&mut rows, asked, now).await,
             Message::VersionPromote(asked) => promote(&mut rows, incoming, asked, self.prometheus.as_ref()).await,
             Message::RolloutMoved(news) => follow::moved(&mut rows, incoming, news, now).await,
-            Message::RolloutWaiting(_) => Ok(Commit::applied()),
             _ => Err(Failure::never("unknown_type", "registry-writer does not take this message")),
         }
     }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use chassis::failpoint;
 use rollout::{Direction, Route};
 use rollout::{Model, Tenant};
 use tokio::sync::Mutex;
@@ -209,8 +210,10 @@ impl Routes {
         let saved = Saved::new(now_ms(), routes, writer.locks.saved());
         let disk = Arc::clone(&self.shared.disk);
         writer.is_unsaved = true;
+        failpoint::reach("router_before_save").await.map_err(|error| error.to_string())?;
         let written = tokio::task::spawn_blocking(move || disk.write(&saved)).await;
         written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        failpoint::reach("router_after_save").await.map_err(|error| error.to_string())?;
         writer.is_unsaved = false;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming};
+use chassis::{Cause, Commit, Failure, Handler, Incoming, failpoint};
 use proto::{Message, SplitAnswer, SplitApply};
 use rollout::{At, Route};
 use serde_json::json;
@@ -42,10 +42,13 @@ impl Handler for TrafficUpdater {
 
     async fn act(&self, store: &Store, cause: &Cause, _: At) -> Result<Outside, Failure> {
         let Some((_, asked)) = split(cause) else { return Ok(Outside::Gone) };
+        failpoint::reach("updater_before_read").await?;
         let wish = store.reader().await?.rows().route(&asked.tenant, &asked.model).await?;
         match wish {
             Some(wish) if wish.generation >= asked.generation => {
+                failpoint::reach("updater_after_read").await?;
                 let applied = self.routers.apply(&wish).await?;
+                failpoint::reach("updater_before_answer").await?;
                 Ok(Outside::Tried(Box::new(wish), applied))
             }
             _ => Ok(Outside::Gone),

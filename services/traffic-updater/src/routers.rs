@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::{Bucket, Bus, Clock, Core, Entry, Roster};
+use chassis::{Bucket, Bus, Clock, Core, Entry, Roster, failpoint};
 use rollout::{Direction, Route};
 
 /// How long a forward split waits for a router that does not confirm: longer than it takes to find it dead.
@@ -64,6 +64,7 @@ impl Routers {
         if !self.write(wish).await? {
             return Ok(Applied::Older);
         }
+        let _ = failpoint::reach("updater_after_write").await;
         let limit = if wish.direction == Direction::Back { BACK_LIMIT } else { FORWARD_LIMIT };
         let confirmed = async {
             loop {

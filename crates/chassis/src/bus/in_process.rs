@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{Backlog, Batch, Bucket, Entry, Values};
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::handler::Consumer;
 
 /// Rows read at once.
@@ -111,6 +112,7 @@ impl InProcess {
             return Ok(false);
         }
         tx.commit().await?;
+        let _ = failpoint::reach("bucket_after_commit").await;
         Ok(swap(sender, key, entry))
     }
 
@@ -198,7 +200,7 @@ impl Subscription {
             progress.in_hand.extend(mine.iter().map(|row| row.position));
             progress.read = last;
             if !mine.is_empty() {
-                return Ok(mine);
+                return Ok(failpoint::deliver(self.place.name, mine));
             }
         }
     }

@@ -1,0 +1,162 @@
+//! Fail points: named places where a test ends, fails or holds the process. They exist in debug builds only; a release build has
+//! neither the places nor the switches, whatever its environment says.
+//!
+//! `TIDEGATE_FAILPOINT=step_before_commit:kill@3,router_before_save:pause` arms them: `kill` ends the process at once, as
+//! `kill -9` does (`@N`: when the place is reached for the Nth time), `error` fails what is being done, `pause` never goes on.
+//! `thrice:on` delivers every message three times, late and in random order, which the design allows.
+//! `no_dedupe:on` and `mark_first:on` break the design on purpose, so that whoever checks it can be checked.
+//! `TIDEGATE_FAILPOINT_HITS` names a file that gets a line for each place that is reached.
+
+use store::Said;
+
+use crate::handler::Failure;
+
+/// Every place.
+pub const PLACES: &[&str] = &[
+    "bucket_after_commit",
+    "consumer_before_ack",
+    "consumer_before_handling",
+    "park_after_commit",
+    "park_before_commit",
+    "router_after_save",
+    "router_before_save",
+    "say_after_commit",
+    "step_after_commit",
+    "step_after_decide",
+    "step_after_mark",
+    "step_before_begin",
+    "step_before_commit",
+    "updater_after_read",
+    "updater_after_write",
+    "updater_before_answer",
+    "updater_before_read",
+    "wheel_before_fire",
+];
+
+#[cfg(not(debug_assertions))]
+mod points {
+    use super::{Failure, Said};
+
+    pub(super) fn deliver(_: &'static str, batch: Vec<Said>) -> Vec<Said> {
+        batch
+    }
+
+    #[expect(clippy::unused_async, reason = "in a debug build it may wait for ever")]
+    pub(super) async fn reach(_: &'static str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    pub(super) const fn is_broken(_: &str) -> bool {
+        false
+    }
+}
+
+#[cfg(debug_assertions)]
+mod points {
+    use std::collections::BTreeMap;
+    use std::io::Write as _;
+    use std::sync::{Mutex, OnceLock};
+
+    use super::{Failure, PLACES, Said};
+
+    /// What is on or off.
+    const SWITCHES: &[&str] = &["mark_first", "no_dedupe", "thrice"];
+    /// A message comes again that late: behind so many others of its consumer.
+    const LATE: usize = 50;
+
+    static POINTS: OnceLock<Option<Points>> = OnceLock::new();
+
+    struct Points {
+        armed: BTreeMap<String, String>,
+        hits: Mutex<(BTreeMap<&'static str, u64>, Option<std::fs::File>)>,
+        delivered: Mutex<BTreeMap<&'static str, Vec<Said>>>,
+    }
+
+    fn points() -> Option<&'static Points> {
+        POINTS.get_or_init(read).as_ref()
+    }
+
+    fn read() -> Option<Points> {
+        let (armed, file) = (std::env::var("TIDEGATE_FAILPOINT").ok(), std::env::var("TIDEGATE_FAILPOINT_HITS").ok());
+        if armed.is_none() && file.is_none() {
+            return None;
+        }
+        let armed = armed.unwrap_or_default();
+        let armed = armed.split(',').filter(|text| !text.is_empty()).map(|text| {
+            let (name, action) = text.split_once(':').unwrap_or((text, ""));
+            assert!(PLACES.contains(&name) || SWITCHES.contains(&name), "there is no fail point `{name}`");
+            (name.to_owned(), action.to_owned())
+        });
+        let armed: BTreeMap<_, _> = armed.collect();
+        tracing::error!("fail points are armed: {armed:?}");
+        let file = file.map(|path| std::fs::File::options().create(true).append(true).open(path));
+        let file = file.transpose().expect("the file of TIDEGATE_FAILPOINT_HITS can be written");
+        Some(Points { armed, hits: Mutex::new((BTreeMap::new(), file)), delivered: Mutex::default() })
+    }
+
+    pub(super) async fn reach(place: &'static str) -> Result<(), Failure> {
+        let Some(points) = points() else { return Ok(()) };
+        let hits = points.hit(place);
+        match points.armed.get(place).map(String::as_str) {
+            None => Ok(()),
+            Some("error") => Err(Failure::Later(format!("fail point {place}"))),
+            Some("pause") => std::future::pending().await,
+            Some("kill") => std::process::abort(),
+            Some(action) => {
+                let at = action.strip_prefix("kill@").and_then(|at| at.parse::<u64>().ok());
+                if at.expect("a fail point's action is kill, kill@N, error or pause") == hits {
+                    std::process::abort();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    impl Points {
+        fn hit(&self, place: &'static str) -> u64 {
+            let mut hits = self.hits.lock().expect("no holder of the hits panics");
+            let (counts, file) = &mut *hits;
+            let count = counts.entry(place).or_default();
+            *count += 1;
+            if let Some(file) = file {
+                writeln!(file, "{place}").expect("the file of TIDEGATE_FAILPOINT_HITS can be written");
+            }
+            *count
+        }
+    }
+
+    /// Twice more and shuffled, with older ones among them.
+    pub(super) fn deliver(consumer: &'static str, batch: Vec<Said>) -> Vec<Said> {
+        let Some(points) = points().filter(|points| points.armed.contains_key("thrice")) else { return batch };
+        let mut delivered = points.delivered.lock().expect("no holder of what was delivered panics");
+        let older = delivered.entry(consumer).or_default();
+        let mut again: Vec<Said> = batch.iter().chain(&batch).chain(&batch).chain(older.iter()).cloned().collect();
+        older.extend(batch);
+        let forgotten = older.len().saturating_sub(LATE);
+        older.drain(..forgotten);
+        again.sort_by_cached_key(|_| uuid::Uuid::new_v4());
+        again
+    }
+
+    pub(super) fn is_broken(switch: &str) -> bool {
+        points().is_some_and(|points| points.armed.contains_key(switch))
+    }
+}
+
+/// The process is at `place`.
+///
+/// # Errors
+/// When a test wants it to fail here.
+pub async fn reach(place: &'static str) -> Result<(), Failure> {
+    points::reach(place).await
+}
+
+/// What a consumer gets of a batch that it reads.
+pub(crate) fn deliver(consumer: &'static str, batch: Vec<Said>) -> Vec<Said> {
+    points::deliver(consumer, batch)
+}
+
+/// Whether a test has broken this part of the design.
+pub(crate) fn is_broken(switch: &str) -> bool {
+    points::is_broken(switch)
+}

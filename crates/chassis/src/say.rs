@@ -1,0 +1,79 @@
+//! Saying: messages become rows of the outbox, each in the trace of its rollout.
+
+use proto::{Message, Stamp};
+use rollout::{At, RolloutId};
+use store::{Outgoing, Tx};
+
+use crate::bus::Bus;
+use crate::commit::Say;
+use crate::failpoint;
+use crate::telemetry::{Trace, said_span};
+
+/// Who says a message, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamped<'a> {
+    /// The service.
+    pub service: &'static str,
+    /// When.
+    pub at: At,
+    /// The trace that it belongs to.
+    pub trace: &'a Trace,
+}
+
+pub(crate) async fn say_all(
+    tx: &mut Tx,
+    stamped: &Stamped<'_>,
+    says: &[Say],
+) -> Result<Vec<(i64, String)>, store::Error> {
+    let mut said = Vec::with_capacity(says.len());
+    for say in says {
+        let outgoing = outgoing(stamped, say);
+        if let Some(position) = tx.say(&outgoing).await? {
+            said.push((position, outgoing.subject));
+        }
+    }
+    Ok(said)
+}
+
+fn outgoing(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
+    let source = format!("/tidegate/{}", stamped.service);
+    let mut stamp = Stamp { id: say.id.clone(), source, at: stamped.at, traceparent: None };
+    let mut event = say.message.event(&stamp);
+    let named = event.rollout_id.as_deref().and_then(|id| RolloutId::new(id).ok());
+    let becomes = matches!(say.message, Message::VersionPromote(_)).then(|| RolloutId::of(&stamp.source, &stamp.id));
+    event.traceparent = Some(match named.as_ref().or(becomes.as_ref()) {
+        None => stamped.trace.child(),
+        Some(rollout) => of_rollout(stamped.service, say, rollout),
+    });
+    Outgoing {
+        service: stamped.service,
+        message_id: std::mem::take(&mut stamp.id),
+        rollout_id: named,
+        subject: say.message.subject().to_string(),
+        headers: "{}".to_owned(),
+        body: event.to_json(),
+        created_at: stamped.at,
+    }
+}
+
+/// What is said about a rollout is in the rollout's trace; outside of a cause of that trace it gets a span of its own.
+fn of_rollout(service: &'static str, say: &Say, rollout: &RolloutId) -> String {
+    let trace = Trace::of_rollout(rollout);
+    if trace.is_here() {
+        return trace.child();
+    }
+    said_span(service, &trace, &say.id, &say.message, rollout).in_scope(|| trace.child())
+}
+
+/// Says messages inside a transaction of the caller's, commits it, and tells the bus: for those who handle no messages.
+///
+/// # Errors
+/// When the store does not take them.
+pub async fn say_now(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
+    let said = say_all(&mut tx, stamped, says).await?;
+    tx.commit().await?;
+    // A request has no failure to sort: it ends with the process or goes on.
+    let _ = failpoint::reach("say_after_commit").await;
+    bus.announce(&said);
+    Ok(())
+}

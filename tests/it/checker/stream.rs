@@ -1,0 +1,148 @@
+//! The stream: what was said was settled once by each who takes it, with its effect, and what moved was said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto::subject::fits;
+use rollout::{Rollout, RolloutId};
+use store::{Reader, Said};
+
+/// Who takes what (RELIABILITY section 2.3, as far as the embedded form has it).
+const CONSUMERS: &[(&str, &[&str])] = &[
+    ("stage-scheduler", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested"]),
+    (
+        "stage-scheduler",
+        &[
+            "tg.urgent.*.*.verdict.reached",
+            "tg.urgent.*.*.split.applied",
+            "tg.urgent.*.*.split.failed",
+            "tg.urgent.*.*.workload.failed",
+        ],
+    ),
+    (
+        "stage-scheduler",
+        &[
+            "tg.normal.*.*.verdict.reached",
+            "tg.normal.*.*.split.applied",
+            "tg.normal.*.*.split.failed",
+            "tg.normal.*.*.workload.ready",
+        ],
+    ),
+    ("registry-writer", &["tg.cmd.*.*.model.*", "tg.cmd.*.*.version.*", "tg.cmd.*.*.policy.*"]),
+    ("registry-writer", &["tg.news.*.*.rollout.moved"]),
+    ("analyzer", &["tg.normal.*.*.analysis.run"]),
+    ("analyzer", &["tg.obs.>"]),
+    ("traffic-updater", &["tg.normal.*.*.split.apply"]),
+    ("traffic-updater", &["tg.urgent.*.*.split.apply"]),
+    ("deployer", &["tg.normal.*.*.workload.start"]),
+];
+
+/// The messages that a tidegate of this size has said.
+const STREAM_MAX: i64 = 1_000_000;
+
+/// I1, I3, I4.
+pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout]) -> Vec<String> {
+    let stream = reader.rows().said_after(0, STREAM_MAX).await.unwrap();
+    let mut wrong = Vec::new();
+    for (service, filters) in CONSUMERS {
+        let mine = stream.iter().filter(|said| filters.iter().any(|filter| fits(filter, &said.subject)));
+        wrong.extend(unsettled(reader, service, mine).await);
+    }
+    let facts = Facts::read(reader, rollouts).await;
+    for said in stream.iter().filter(|said| scheduled(said)) {
+        wrong.extend(without_effect(reader, said, &facts).await);
+    }
+    for said in stream.iter().filter(|said| fits("tg.cmd.*.*.version.promote", &said.subject)) {
+        wrong.extend(without_rollout(reader, said, &facts).await);
+    }
+    for (source, id) in facts.moved.intersection(&facts.refused) {
+        wrong.push(format!("{id} of {source} moved a rollout and was refused by it: it was handled twice"));
+    }
+    wrong.extend(unsaid(&stream, rollouts, &facts));
+    wrong
+}
+
+fn scheduled(said: &Said) -> bool {
+    let takes = |(service, filters): &&(&str, &[&str])| {
+        *service == "stage-scheduler" && filters.iter().any(|filter| fits(filter, &said.subject))
+    };
+    CONSUMERS.iter().any(|consumer| takes(&consumer))
+}
+
+fn source(said: &Said) -> String {
+    format!("/tidegate/{}", said.service)
+}
+
+/// A message that is not settled behind which another one is: lost. Measurements that a stop cut off have nobody waiting for them.
+async fn unsettled(reader: &mut Reader, service: &str, mine: impl Iterator<Item = &Said>) -> Vec<String> {
+    let (mut open, mut wrong) = (Vec::new(), Vec::new());
+    for said in mine {
+        let outcome = reader.rows().outcome(service, &source(said), &said.message_id).await.unwrap();
+        match outcome {
+            Some(_) => wrong.append(&mut open),
+            None => open.push(format!("{} at {} was never settled by {service}", said.message_id, said.subject)),
+        }
+    }
+    wrong.extend(open.into_iter().filter(|what| !what.contains(" tg.obs.")));
+    wrong
+}
+
+/// What rollouts know of facts.
+#[derive(Default)]
+struct Facts {
+    moved: BTreeSet<(String, String)>,
+    refused: BTreeSet<(String, String)>,
+    versions: BTreeMap<String, i64>,
+}
+
+impl Facts {
+    async fn read(reader: &mut Reader, rollouts: &[Rollout]) -> Self {
+        let mut facts = Self::default();
+        for row in rollouts {
+            for entry in reader.rows().history(&row.id, 0, 100_000).await.unwrap() {
+                facts.moved.insert((entry.fact_source, entry.fact_id));
+            }
+            for refusal in reader.rows().refusals(&row.id).await.unwrap() {
+                facts.refused.insert((refusal.fact_source, refusal.fact_id));
+            }
+            facts.versions.insert(row.id.to_string(), row.version);
+        }
+        facts
+    }
+}
+
+/// What stage-scheduler says that it applied is in a log, and what it refused is among the refusals.
+async fn without_effect(reader: &mut Reader, said: &Said, facts: &Facts) -> Option<String> {
+    let key = (source(said), said.message_id.clone());
+    let (outcome, reason) = reader.rows().outcome("stage-scheduler", &key.0, &key.1).await.unwrap()?;
+    let is_there = match outcome.as_str() {
+        "applied" => facts.moved.contains(&key),
+        "refused" => {
+            let nobody_to_ask = matches!(reason.as_deref(), Some("duplicate" | "unknown_rollout"));
+            nobody_to_ask || facts.refused.contains(&key)
+        }
+        _ => true,
+    };
+    (!is_there).then(|| format!("{} is marked as {outcome} without its effect: it is lost", said.message_id))
+}
+
+/// Each promote that registry-writer applied ends as a rollout, refused ones too.
+async fn without_rollout(reader: &mut Reader, said: &Said, facts: &Facts) -> Option<String> {
+    let (outcome, _) = reader.rows().outcome("registry-writer", &source(said), &said.message_id).await.unwrap()?;
+    let id = RolloutId::of(&source(said), &said.message_id);
+    let is_lost = outcome == "applied" && !facts.versions.contains_key(id.as_str());
+    is_lost.then(|| format!("{} is marked as applied without its effect: it is lost", said.message_id))
+}
+
+/// Every move of a rollout said at least its news, as long as the stream still holds the first of them.
+fn unsaid(stream: &[Said], rollouts: &[Rollout], facts: &Facts) -> Vec<String> {
+    let said: BTreeSet<&str> = stream
+        .iter()
+        .filter(|said| said.service == "stage-scheduler")
+        .filter_map(|said| said.message_id.rsplit_once('.').map(|(move_of, _)| move_of))
+        .collect();
+    let kept = rollouts.iter().filter(|row| said.contains(format!("{}.1", row.id).as_str()));
+    kept.flat_map(|row| (1..=facts.versions[row.id.as_str()]).map(move |version| format!("{}.{version}", row.id)))
+        .filter(|move_of| !said.contains(move_of.as_str()))
+        .map(|move_of| format!("the move {move_of} said nothing"))
+        .collect()
+}
