@@ -11,6 +11,12 @@ use serde_json::Value;
 use crate::exposure::Reached;
 use crate::instant::{rfc3339, rfc3339_option};
 
+mod dry_run;
+mod parked;
+
+pub use dry_run::{DryRun, ResolvedRow};
+pub use parked::{ParkedView, ParkedWhole, Unparked};
+
 /// `POST /v1/models`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -402,28 +408,6 @@ pub struct Observation {
     /// When it happened; outcomes count when they arrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-}
-
-/// A message that could not be handled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParkedView {
-    /// Its id in this list.
-    pub id: String,
-    /// Who parked it.
-    pub service: String,
-    /// Who sent it.
-    pub source: String,
-    /// Its id.
-    pub message_id: String,
-    /// Where it came from.
-    pub subject: String,
-    /// A word of a closed set.
-    pub reason: String,
-    /// What exactly is wrong.
-    pub error: String,
-    /// When.
-    #[serde(with = "rfc3339")]
-    pub parked_at: At,
 }
 
 /// A page of a list.

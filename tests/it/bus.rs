@@ -14,6 +14,7 @@ mod buckets;
 mod filters;
 mod handling;
 mod parking;
+mod replaying;
 mod stopping;
 
 const NOON: At = At(1_800_000_000_000);
@@ -33,6 +34,9 @@ const HEARS_ALL: usize = 0;
 const HEARS_COMMANDS: usize = 1;
 const HEARS_STOPS: usize = 2;
 const HEARS_MANY_AT_ONCE: usize = 3;
+/// These two go by the name of the first, but what it takes is not theirs.
+const HEARS_ELSEWHERE: usize = 4;
+const HEARS_NOTHING: usize = 5;
 
 impl<const NUMBER: usize> Clerk<NUMBER> {
     fn new(answer: impl Fn(&Incoming, usize) -> Result<Commit, Failure> + Send + Sync + 'static) -> Arc<Self> {
@@ -53,10 +57,13 @@ impl<const NUMBER: usize> Clerk<NUMBER> {
 }
 
 impl<const NUMBER: usize> Handler for Clerk<NUMBER> {
-    const NAME: &'static str = ["hears-all", "hears-commands", "hears-stops", "hears-many-at-once"][NUMBER];
+    const NAME: &'static str =
+        ["hears-all", "hears-commands", "hears-stops", "hears-many-at-once", "hears-all", "hears-all"][NUMBER];
     const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = match NUMBER {
         HEARS_COMMANDS => &[("commands", &["tg.cmd.*.*.rollout.*"])],
         HEARS_STOPS => &[("stops", &["tg.cmd.*.m.rollout.stop", "tg.urgent.>"])],
+        HEARS_ELSEWHERE => &[("elsewhere", &["tg.obs.>"])],
+        HEARS_NOTHING => &[],
         _ => &[("all", &["tg.>"])],
     };
     const PARALLEL: usize = if NUMBER == HEARS_MANY_AT_ONCE { 8 } else { 1 };
@@ -118,7 +125,7 @@ impl Process {
     }
 
     async fn parked(&self) -> Vec<Parked> {
-        self.core.store.reader().await.unwrap().rows().parked(100).await.unwrap()
+        self.core.store.reader().await.unwrap().rows().parked((At(i64::MAX), ""), 100).await.unwrap()
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn violations(folder: &Path) -> Vec<String> {
     }
     wrong.extend(stream::violations(&mut reader, &rollouts).await);
     wrong.extend(of_routes(&mut reader).await);
-    for parked in reader.rows().parked(100).await.unwrap() {
+    for parked in reader.rows().parked((At(i64::MAX), ""), 100).await.unwrap() {
         wrong.push(format!("parked {} by {}: {}: {}", parked.message_id, parked.service, parked.reason, parked.error));
     }
     drop(reader);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::house::{House, Upstream, binary};
 
 /// Runs `tidegate` as a person would, against this house.
-async fn tidegate(house: &House, words: &[&str]) -> (i32, String) {
+pub(crate) async fn tidegate(house: &House, words: &[&str]) -> (i32, String) {
     let (url, words) = (house.api.clone(), words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
     let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || {
         Command::new(binary()).args(&words).env("TIDEGATE_URL", url).output().unwrap()

@@ -286,6 +286,24 @@ pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     }
 }
 
+/// Puts an event into the stream of a stopped house, as another system or another release would have said it.
+pub(crate) async fn slip_in(folder: &Path, subject: &str, event: &Value) {
+    let said = store::Outgoing {
+        service: "outside",
+        message_id: event["id"].as_str().unwrap().to_owned(),
+        rollout_id: None,
+        subject: subject.to_owned(),
+        headers: "{}".to_owned(),
+        body: event.to_string(),
+        created_at: rollout::At(1),
+    };
+    let store = store::Store::open(folder).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    tx.say(&said).await.unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
+}
+
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();

@@ -2,6 +2,7 @@
 //! `tidegate up`, kills, and what holds for the repository as a whole. One binary, because linking is what costs.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod asking;
 mod bad_input;
 mod baseline;
 mod bus;
@@ -19,6 +20,8 @@ mod load;
 mod lone_router;
 mod modelsim;
 mod observing;
+mod parked;
+mod people;
 mod prometheus;
 mod router;
 mod store;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::checker::violations;
-use crate::house::{House, Upstream};
+use crate::house::{House, Upstream, slip_in};
 
 /// A step that waits for a word.
 fn slow() -> Value {
@@ -105,21 +105,7 @@ async fn a_promote_from_the_bus_while_another_is_live_ends_rejected() {
         "specversion": "1.0", "id": "build-7", "source": "/ci", "type": "dev.tidegate.version.promote.v1",
         "data": {"version": "3", "requested_by": "ci"},
     });
-    let said = store::Outgoing {
-        service: "outside",
-        message_id: "build-7".to_owned(),
-        rollout_id: None,
-        subject: "tg.in.default.reranker.version.promote".to_owned(),
-        headers: "{}".to_owned(),
-        body: event.to_string(),
-        created_at: rollout::At(1),
-    };
-    let store = store::Store::open(folder.path()).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    tx.say(&said).await.unwrap();
-    tx.commit().await.unwrap();
-    store.close().await;
-    drop(store);
+    slip_in(folder.path(), "tg.in.default.reranker.version.promote", &event).await;
     let house = House::start_in(folder);
     let three = rollout::RolloutId::of("/ci", "build-7");
     let ended = house.ended(three.as_str()).await;

@@ -30,13 +30,9 @@ pub fn pages(core: &Core) -> Router {
         )
 }
 
-/// Ready while it does not stop and the database answers.
+/// Yes or no, and nothing else: this page needs no key. The log says why not.
 async fn readiness(core: &Core) -> StatusCode {
-    if core.stop.is_cancelled() {
-        return StatusCode::SERVICE_UNAVAILABLE;
-    }
-    let answers = async { core.store.reader().await?.rows().last_position().await };
-    if answers.await.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    if core.is_ready().await { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 async fn metrics(core: &Core) -> ([(header::HeaderName, &'static str); 1], String) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use proto::envelope::Event;
 use proto::{Message, Unreadable};
+use rollout::At;
 use store::{Class, Said};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
@@ -16,6 +17,7 @@ use crate::failpoint;
 use crate::handler::{Cause, Consumer, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::park::{Hopeless, park};
+use crate::replay::Unparking;
 use crate::step::{Ended, step, step_together};
 use crate::telemetry::cause_span;
 use crate::wheel::Arm;
@@ -27,14 +29,14 @@ const BROKEN_LIMIT: Duration = Duration::from_secs(30);
 /// A message that was in hand at this many deaths is parked: it kills us.
 const DEATHS: i64 = 5;
 /// The word that it is parked with.
-const KILLS_US: &str = "kills_us";
+pub(crate) const KILLS_US: &str = "kills_us";
 
 /// Takes messages until the process stops; what is in hand then is finished.
 pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &Consumer, arm: Arm) {
     let subscription = Arc::new(core.bus.subscribe(consumer));
     let slots = Arc::new(Semaphore::new(H::PARALLEL));
     let mut wait = BACK_OFF.0;
-    loop {
+    while core.health.is_well(H::NAME) {
         let next = tokio::select! { next = subscription.next() => next, () = core.stop.cancelled() => return };
         let batch = match next {
             Ok(batch) => batch,
@@ -58,6 +60,9 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &
                 slot = Arc::clone(&slots).acquire_owned() => slot,
             };
             let Ok(slot) = slot else { return };
+            if !core.health.is_well(H::NAME) {
+                return;
+            }
             let (core_of_one, handler, arm, subscription) =
                 (core.clone(), Arc::clone(&handler), arm.clone(), Arc::clone(&subscription));
             let one = async move {
@@ -153,11 +158,15 @@ async fn park_once(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<
     Ok(())
 }
 
-/// Decodes a message, cheapest check first.
 fn door(said: &Said) -> Result<Incoming, Unreadable> {
-    let event = Event::structured(said.body.as_bytes())?;
-    let message = Message::read(&said.subject, event.clone())?;
-    Ok(Incoming::of(&event, message, said.created_at))
+    opened(&said.subject, said.body.as_bytes(), said.created_at)
+}
+
+/// Decodes a message, cheapest check first.
+pub(crate) fn opened(subject: &str, body: &[u8], said_at: At) -> Result<Incoming, Unreadable> {
+    let event = Event::structured(body)?;
+    let message = Message::read(subject, event.clone())?;
+    Ok(Incoming::of(&event, message, said_at))
 }
 
 /// One try. A message that may have been in hand when we died is suspected meanwhile: only a death leaves the suspicion there.
@@ -169,21 +178,31 @@ async fn guarded<H: Handler>(
     arm: &Arm,
 ) -> Result<(), Failure> {
     if said.position > core.born_at {
-        return tried(core, handler, incoming, arm).await;
+        return tried(core, handler, incoming, arm, None).await.map(drop);
     }
-    suspect::<H>(core, incoming).await?;
-    let ended = tried(core, handler, incoming, arm).await;
+    if !core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?
+        && let Some(error) = killed_us(core, H::NAME, incoming).await?
+    {
+        return Err(Failure::never(KILLS_US, error));
+    }
+    let ended = tried(core, handler, incoming, arm, None).await.map(drop);
     if ended.as_ref().is_err_and(|failure| failure.class() != Class::Never) {
-        trust::<H>(core, incoming).await?;
+        trust(core, H::NAME, incoming).await?;
     }
     ended
 }
 
 /// A panic is a failure like another.
-async fn tried<H: Handler>(core: &Core, handler: &H, incoming: &Incoming, arm: &Arm) -> Result<(), Failure> {
+pub(crate) async fn tried<H: Handler>(
+    core: &Core,
+    handler: &H,
+    incoming: &Incoming,
+    arm: &Arm,
+    unparking: Option<&Unparking>,
+) -> Result<Ended, Failure> {
     let cause = Cause::Message(Box::new(incoming.clone()));
     let span = cause_span(H::NAME, &cause);
-    let stepped = AssertUnwindSafe(step(core, handler, &cause).instrument(span)).catch_unwind().await;
+    let stepped = AssertUnwindSafe(step(core, handler, &cause, unparking).instrument(span)).catch_unwind().await;
     let (ended, commit) = stepped.map_err(|panic| Failure::never("panic", panic_text(&*panic)))??;
     match ended {
         Ended::Settled(_) => {
@@ -194,25 +213,21 @@ async fn tried<H: Handler>(core: &Core, handler: &H, incoming: &Incoming, arm: &
             core.metrics.redelivered.get_or_create(&ByService { service: H::NAME }).inc();
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
-async fn suspect<H: Handler>(core: &Core, incoming: &Incoming) -> Result<(), Failure> {
-    if core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await? {
-        return Ok(());
-    }
+/// Counts one more try of a message that may have been in hand at a death, and says so when it was at too many.
+pub(crate) async fn killed_us(core: &Core, service: &str, incoming: &Incoming) -> Result<Option<String>, Failure> {
     let mut tx = core.store.begin().await?;
-    let tries = tx.suspect(H::NAME, &incoming.source, &incoming.id, core.clock.now()).await?;
+    let tries = tx.suspect(service, &incoming.source, &incoming.id, core.clock.now()).await?;
     tx.commit().await?;
-    if tries >= DEATHS {
-        return Err(Failure::never(KILLS_US, format!("the process died {tries} times with this message in hand")));
-    }
-    Ok(())
+    Ok((tries >= DEATHS).then(|| format!("the process died {tries} times with this message in hand")))
 }
 
-async fn trust<H: Handler>(core: &Core, incoming: &Incoming) -> Result<(), Failure> {
+/// Takes the suspicion away: it did not kill us.
+pub(crate) async fn trust(core: &Core, service: &str, incoming: &Incoming) -> Result<(), Failure> {
     let mut tx = core.store.begin().await?;
-    tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
+    tx.trust(service, &incoming.source, &incoming.id).await?;
     Ok(tx.commit().await?)
 }
 

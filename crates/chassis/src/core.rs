@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,9 +12,11 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::consume::consume;
 use crate::handler::Handler;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::prometheus::Prometheus;
 use crate::relay::sweep;
+use crate::replay::unpark;
 use crate::run::until_signal;
 use crate::telemetry::flush;
 use crate::wheel::{Arm, turn};
@@ -43,6 +46,10 @@ pub struct Core {
     pub stop: CancellationToken,
     /// The stream's last position when the process started: what is older may have been in hand at a death.
     pub(crate) born_at: i64,
+    /// Whether services can be given work.
+    pub(crate) health: Health,
+    /// Changes when somebody says a word about a parked message.
+    pub(crate) words: Arc<watch::Sender<()>>,
 }
 
 impl Core {
@@ -62,9 +69,16 @@ impl Core {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             born_at,
+            health: Health::default(),
+            words: Arc::new(watch::channel(()).0),
         };
         core.tasks.spawn(sweep(core.clone()));
         Ok(core)
+    }
+
+    /// Somebody said a word about a parked message: its service looks at once.
+    pub fn wake_parked(&self) {
+        self.words.send_replace(());
     }
 
     /// The process can't go on with this service: it stops, and whoever watches it starts another.
@@ -106,6 +120,9 @@ pub fn serve_handler<H: Handler>(core: &Core, handler: &Arc<H>) {
     let (arm, news) = Arm::new();
     for consumer in H::CONSUMERS {
         core.tasks.spawn(consume(core.clone(), Arc::clone(handler), consumer, arm.clone()));
+    }
+    if !H::CONSUMERS.is_empty() {
+        core.tasks.spawn(unpark(core.clone(), Arc::clone(handler), arm.clone()));
     }
     core.tasks.spawn(turn(core.clone(), Arc::clone(handler), arm, news));
 }

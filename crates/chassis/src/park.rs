@@ -50,6 +50,13 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
         hopeless.reason,
         hopeless.error.escape_default()
     );
+    if core.health.parked(hopeless.service, now) {
+        tracing::error!(
+            service = hopeless.service,
+            "{} parked too many messages within a minute and takes no more until it is started again: that is a bad release, not so many bad messages",
+            hopeless.service
+        );
+    }
     Ok(())
 }
 
@@ -69,5 +76,7 @@ fn row(said: &Said, hopeless: &Hopeless<'_>, now: At) -> Parked {
         tries: hopeless.tries,
         first_seen_at: said.created_at,
         parked_at: now,
+        replayed_at: None,
+        replayed_by: None,
     }
 }

@@ -1,9 +1,11 @@
 //! Whether a version can be promoted, and with which plan: read by the api, to refuse at once, and by registry-writer, whose
 //! word counts.
 
+use std::fmt;
+
 use judge::Resolved;
 use proto::VersionPromote;
-use rollout::{Model, Plan, Policy, PolicyName, RolloutId, Tenant, WhenLive, Workload};
+use rollout::{Model, Origin, Plan, Policy, PolicyName, RolloutId, Tenant, WhenLive, Workload};
 use serde_json::Value;
 use store::Rows;
 
@@ -11,6 +13,8 @@ use crate::prometheus::Prometheus;
 
 /// The policy of those who name none.
 const DEFAULT_POLICY: &str = "agent-default";
+/// The preset that gives a version everything at once.
+const ACTIVATE: &str = "activate";
 
 /// Largest plan: it travels in a message beside the workload, and a message has 64 KiB.
 const PLAN_BYTES_MAX: usize = 48 * 1024;
@@ -22,8 +26,46 @@ pub struct Promotable {
     pub workload: Workload,
     /// The policy, resolved.
     pub plan: Plan,
+    /// The policy as it was written.
+    pub policy: Policy,
+    /// Who chose it, and where it is kept.
+    pub chosen: Chosen,
     /// What happens while another rollout is live.
     pub when_live: WhenLive,
+}
+
+/// Who chose a policy, and where it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The model was registered with it, and the promote names none.
+    is_models: bool,
+    /// A name; a whole policy has none but its own.
+    name: Option<String>,
+    /// Of a saved policy.
+    revision: Option<i64>,
+}
+
+impl Chosen {
+    /// Where a value of the policy comes from, in the words of `tidegate lint --resolved`.
+    #[must_use]
+    pub fn origin(&self, origin: Origin) -> String {
+        match origin {
+            Origin::Policy if self.is_models => "model's policy".to_owned(),
+            Origin::Policy if self.name.is_some() && self.revision.is_none() => "preset".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, self.revision) {
+            (Some(name), Some(revision)) => write!(f, "`{name}`, revision {revision}")?,
+            (Some(name), None) => write!(f, "preset `{name}`")?,
+            (None, _) => write!(f, "given whole")?,
+        }
+        if self.is_models { write!(f, ", the model's own") } else { Ok(()) }
+    }
 }
 
 /// Why a version can't be promoted.
@@ -95,16 +137,22 @@ pub async fn promotable(
         "revoked" => return Ok(Err(Refused::NotPromotable(promote.version.to_string(), version.status))),
         _ => {}
     }
+    let is_models = promote.policy.is_none() && model.spec.policy.is_some();
     let policy = promote.policy.clone().or(model.spec.policy);
-    let mut plan = match plan(rows, &promote.tenant, policy).await? {
-        Ok(plan) => plan,
+    let (mut policy, mut chosen, mut plan) = match policy_of(rows, &promote.tenant, policy).await? {
+        Ok((policy, chosen, plan)) => (policy, Chosen { is_models, ..chosen }, plan),
         Err(refused) => return Ok(Err(refused)),
     };
     if !is_served(rows, &promote.tenant, &promote.model).await? {
         // Steps need a version that takes the rest of the traffic.
         let note =
             format!("no version serves yet, so this one gets everything at once, whatever `{}` says", plan.policy);
-        plan = Plan { notes: vec![note], ..Plan::activate() };
+        let named = Some(Value::from(ACTIVATE));
+        (policy, chosen, plan) = match policy_of(rows, &promote.tenant, named).await? {
+            Ok(activate) => activate,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        plan.notes = vec![note];
     }
     if prometheus.is_none()
         && let Some((check, _)) = plan.checks.iter().flat_map(Resolved::queries).next()
@@ -119,7 +167,7 @@ pub async fn promotable(
     let when_live = promote.when_live.unwrap_or(plan.when_live);
     let (matches, health) = (model.spec.matches, model.spec.health);
     let workload = Workload { upstream: version.upstream, headers: version.headers, health, matches };
-    Ok(Ok(Promotable { workload, plan, when_live }))
+    Ok(Ok(Promotable { workload, plan, policy, chosen, when_live }))
 }
 
 /// Whether some version of the model serves, or is about to: the route says so, never the registry, which may lag.
@@ -129,23 +177,27 @@ async fn is_served(rows: &mut Rows<'_>, tenant: &Tenant, model: &Model) -> Resul
 }
 
 /// A policy by name, saved or shipped, or whole.
-async fn plan(
+async fn policy_of(
     rows: &mut Rows<'_>,
     tenant: &Tenant,
     policy: Option<Value>,
-) -> Result<Result<Plan, Refused>, store::Error> {
+) -> Result<Result<(Policy, Chosen, Plan), Refused>, store::Error> {
+    let chosen = |name: Option<&str>, revision| Chosen { is_models: false, name: name.map(str::to_owned), revision };
     let name = match policy {
         None => DEFAULT_POLICY.to_owned(),
         Some(Value::String(name)) => name,
-        Some(whole) => return Ok(compiled(&whole.to_string())),
+        Some(whole) => return Ok(compiled(&whole.to_string(), chosen(None, None))),
     };
     let Ok(known) = PolicyName::new(name.clone()) else { return Ok(Err(Refused::UnknownPolicy(name))) };
     if let Some(saved) = rows.policy(tenant, &known).await? {
-        return Ok(compiled(&saved.spec.to_string()));
+        return Ok(compiled(&saved.spec.to_string(), chosen(Some(&name), Some(saved.revision))));
     }
-    Ok(Policy::preset(&name).map_or(Err(Refused::UnknownPolicy(name)), compiled))
+    let Some(text) = Policy::preset(&name) else { return Ok(Err(Refused::UnknownPolicy(name))) };
+    Ok(compiled(text, chosen(Some(&name), None)))
 }
 
-fn compiled(text: &str) -> Result<Plan, Refused> {
-    Policy::from_yaml(text).and_then(|policy| policy.plan()).map_err(|error| Refused::BadPolicy(error.to_string()))
+fn compiled(text: &str, chosen: Chosen) -> Result<(Policy, Chosen, Plan), Refused> {
+    let read = Policy::from_yaml(text).and_then(|policy| Ok((policy.plan()?, policy)));
+    let (plan, policy) = read.map_err(|error| Refused::BadPolicy(error.to_string()))?;
+    Ok((policy, chosen, plan))
 }

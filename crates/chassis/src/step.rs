@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::failpoint;
 use crate::handler::{Cause, Failure, Handler, Incoming};
 use crate::metrics::ByService;
+use crate::replay::Unparking;
 use crate::say::{Stamped, say_all};
 use crate::telemetry::{Trace, cause_span, tell_where};
 
@@ -31,9 +32,15 @@ pub(crate) enum Ended {
     Before,
 }
 
-/// Runs one cause through its handler and commits what it decided.
-pub(crate) async fn step<H: Handler>(core: &Core, handler: &H, cause: &Cause) -> Result<(Ended, Commit), Failure> {
-    if is_settled::<H>(core, cause).await? {
+/// Runs one cause through its handler and commits what it decided. What is taken out of the parked ones was settled before, and
+/// is not any more in the same transaction.
+pub(crate) async fn step<H: Handler>(
+    core: &Core,
+    handler: &H,
+    cause: &Cause,
+    unparking: Option<&Unparking>,
+) -> Result<(Ended, Commit), Failure> {
+    if unparking.is_none() && is_settled::<H>(core, cause).await? {
         return Ok((Ended::Before, Commit::applied()));
     }
     if matches!(cause, Cause::Message(_)) {
@@ -41,7 +48,7 @@ pub(crate) async fn step<H: Handler>(core: &Core, handler: &H, cause: &Cause) ->
     }
     let seen = acted(core, handler, cause).await?;
     for _ in 0..RACES {
-        match attempt(core, handler, cause, &seen).await {
+        match attempt(core, handler, (cause, unparking), &seen).await {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
             Err(failure) if failure.class() == Class::Race => {}
@@ -77,7 +84,7 @@ async fn is_settled<H: Handler>(core: &Core, cause: &Cause) -> Result<bool, Fail
 async fn attempt<H: Handler>(
     core: &Core,
     handler: &H,
-    cause: &Cause,
+    (cause, unparking): (&Cause, Option<&Unparking>),
     seen: &H::Seen,
 ) -> Result<Option<(Ended, Commit)>, Failure> {
     failpoint::reach("step_before_begin").await?;
@@ -85,10 +92,19 @@ async fn attempt<H: Handler>(
         mark_alone::<H>(core, cause, core.clock.now()).await?;
     }
     let mut tx = core.store.begin().await?;
+    if let Some(Unparking { parked, asked }) = unparking
+        && !tx.unpark(parked, &asked.actor, core.clock.now()).await?
+    {
+        return Ok(Some((Ended::Before, Commit::applied())));
+    }
     let Some(written) = write(core, &mut tx, handler, cause, seen).await? else { return Ok(None) };
     let Written { commit: Some(commit), said } = written else {
         return Ok(Some((Ended::Before, Commit::applied())));
     };
+    if let Some(unparking) = unparking {
+        let done = unparking.done(commit.settled.name(), commit.reason.clone(), core.clock.now());
+        tx.unparked(&unparking.parked, &done).await?;
+    }
     if let Cause::Message(incoming) = cause {
         tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
     }

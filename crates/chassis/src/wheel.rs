@@ -242,7 +242,7 @@ async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
     let span = cause_span(H::NAME, &cause);
     let stepped = async {
         failpoint::reach("wheel_before_fire").await?;
-        step(core, handler, &cause).await
+        step(core, handler, &cause, None).await
     };
     let stepped = AssertUnwindSafe(stepped.instrument(span)).catch_unwind().await;
     let failure = match stepped {

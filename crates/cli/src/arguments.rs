@@ -10,9 +10,11 @@ use rollout::{Model, RouterName, Version};
 mod catalogue;
 mod parse;
 
-pub(crate) use catalogue::{ModelsVerb, NewModelArguments, NewVersionArguments, PoliciesVerb, VersionsVerb};
+pub(crate) use catalogue::{
+    ModelsVerb, NewModelArguments, NewVersionArguments, ParkedVerb, PoliciesVerb, VersionsVerb,
+};
 pub(crate) use parse::AddressOrOff;
-use parse::{address_or_off, duration, when_live};
+use parse::{address_or_off, duration, number, when_live};
 
 /// Takes new versions of models live in small steps, and back at the first sign of trouble.
 #[derive(Debug, Parser)]
@@ -119,10 +121,15 @@ pub(crate) enum Command {
     Rollback(Said),
     /// Take the traffic back now, for another reason than the version.
     Cancel(Said),
-    /// List messages that could not be handled.
+    /// Post an outcome that only you know, such as whether the task succeeded.
+    Observe(ObserveArguments),
+    /// List messages that could not be handled; show, replay or drop one.
+    #[command(args_conflicts_with_subcommands = true)]
     Parked {
         #[command(flatten)]
         shown: Shown,
+        #[command(subcommand)]
+        verb: Option<ParkedVerb>,
     },
     /// Check a policy without a server; every problem is told with its line.
     Lint {
@@ -209,12 +216,31 @@ pub(crate) struct PromoteArguments {
     /// While another rollout of the model is live: `reject`, `queue` or `supersede`.
     #[arg(long, value_parser = when_live, value_name = "WHAT")]
     pub(crate) when_live: Option<rollout::WhenLive>,
+    /// Only say what would apply, and where each number comes from.
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
     /// Follow it to its end; the exit code is that of `wait`.
     #[arg(long)]
     pub(crate) wait: bool,
     /// With `--wait`: how long at most.
     #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ObserveArguments {
+    /// The model.
+    pub(crate) model: Model,
+    /// The version that answered.
+    pub(crate) version: Version,
+    /// What was observed, such as `task_success`.
+    pub(crate) metric: String,
+    /// Its value; 0 or 1 for a rate.
+    #[arg(value_parser = number, allow_negative_numbers = true)]
+    pub(crate) value: f64,
+    /// The request that it is about.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
 }
 
 /// The rollout that is meant.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 pub(crate) mod history;
 pub(crate) mod models;
+pub(crate) mod observe;
 pub(crate) mod parked;
 pub(crate) mod policies;
 pub(crate) mod promote;

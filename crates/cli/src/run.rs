@@ -78,7 +78,8 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Advance(said) => commands::say(&client, screen, Verb::Advance, &said).await,
         Command::Rollback(said) => commands::say(&client, screen, Verb::Rollback, &said).await,
         Command::Cancel(said) => commands::say(&client, screen, Verb::Cancel, &said).await,
-        Command::Parked { shown } => commands::parked::run(&client, screen, shown.output).await,
+        Command::Observe(observe) => commands::observe::run(&client, screen, observe).await,
+        Command::Parked { shown, verb } => commands::parked::run(&client, screen, shown.output, verb).await,
         Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
     }
 }

@@ -5,6 +5,7 @@
 
 mod change;
 mod error;
+mod parking;
 mod read;
 mod rows;
 mod sqlite;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use change::{Change, Written};
 pub use error::{Class, Error};
+pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
 pub use read::{Reader, Rows};
 pub use rows::{
     BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow, ObservationRow,

@@ -4,8 +4,8 @@ use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version}
 
 use crate::Error;
 use crate::rows::{
-    BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, Parked,
-    PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, PolicyRow,
+    RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
 use crate::sqlite::{chain, chassis, facts, judging, queue, registry, rollouts, serving, standing};
 use crate::standing::Standing;
@@ -168,13 +168,13 @@ impl Rows<'_> {
         chassis::last_position(on).await.map_err(Error::of("read the stream's end"))
     }
 
-    /// Messages that can never work, newest first.
+    /// How many messages stand behind `position`, counted up to `most`, and when the first of them was said.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn parked(&mut self, limit: i64) -> Result<Vec<Parked>, Error> {
+    pub async fn waiting(&mut self, position: i64, most: i64) -> Result<(i64, Option<At>), Error> {
         let Self::Sqlite(on) = self;
-        chassis::parked(on, limit).await.map_err(Error::of("list parked messages"))
+        chassis::waiting(on, position, most).await.map_err(Error::of("read what waits"))
     }
 
     /// The keys of a bucket.

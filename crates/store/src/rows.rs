@@ -112,6 +112,10 @@ pub struct Parked {
     pub first_seen_at: At,
     /// When it was parked.
     pub parked_at: At,
+    /// When it was replayed, and is parked no more.
+    pub replayed_at: Option<At>,
+    /// By whom.
+    pub replayed_by: Option<String>,
 }
 
 /// A model.

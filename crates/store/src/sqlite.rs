@@ -4,6 +4,7 @@ pub(crate) mod chain;
 pub(crate) mod chassis;
 pub(crate) mod facts;
 pub(crate) mod judging;
+pub(crate) mod parking;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod rollouts;
@@ -29,8 +30,10 @@ use crate::{Class, Error};
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// Readers of the services, and as many of the pages: however many people look, a retreat waits for none of them.
 const READERS: u32 = 4;
-const SCHEMA: &[(i64, &str, &str)] =
-    &[(1, "first traffic", include_str!("../../../migrations/sqlite/0001_first_traffic.sql"))];
+const SCHEMA: &[(i64, &str, &str)] = &[
+    (1, "first traffic", include_str!("../../../migrations/sqlite/0001_first_traffic.sql")),
+    (3, "replay and idempotency", include_str!("../../../migrations/sqlite/0003_replay_and_idempotency.sql")),
+];
 
 /// One file, one writer connection, some readers, and the lock that keeps a second process out.
 #[derive(Debug, Clone)]

@@ -3,13 +3,28 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::LengthLimitError;
 
-use crate::problem::Refusal;
+use crate::problem::{Answer, Refusal};
+use crate::routers::STATE_BYTES_MAX;
 
+/// Largest body, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest policy as it is sent: its comments go no further than here.
+pub(crate) const POLICY_BYTES_MAX: usize = 256 * 1024;
+/// Most headers of a request.
+const HEADERS_MAX: usize = 64;
+/// Largest headers of a request, names and values, in bytes.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Longest path with its query, in bytes.
+const URL_BYTES_MAX: usize = 4 * 1024;
+/// A client has this long for its body.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
 /// A whole request takes no longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -28,10 +43,57 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     if writes && is_cross_site(request.headers()) {
         return Refusal::forbidden("cross_site", "a page of another site can't write here").into_response();
     }
-    match tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await {
-        Ok(answer) => answer,
+    if let Err(refusal) = is_small(&request) {
+        return refusal.into_response();
+    }
+    let answered = async {
+        let request = if writes { with_body(request).await? } else { request };
+        Ok::<_, Refusal>(next.run(request).await)
+    };
+    match tokio::time::timeout(REQUEST_LIMIT, answered).await {
+        Ok(answer) => answer.unwrap_or_else(Refusal::into_response),
         Err(_) => Refusal::unavailable("the request took longer than 30 s").into_response(),
     }
+}
+
+/// Refuses a request whose head is larger than any that means well.
+fn is_small(request: &Request) -> Answer<()> {
+    let url = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if url > URL_BYTES_MAX {
+        return Err(Refusal::too_large_url(format!("the URL has {url} bytes, more than {URL_BYTES_MAX}")));
+    }
+    let (count, bytes) = request
+        .headers()
+        .iter()
+        .fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.as_str().len() + value.len()));
+    if count > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
+        return Err(Refusal::too_large_head(format!(
+            "{count} headers of {bytes} bytes; at most {HEADERS_MAX} of {HEADER_BYTES_MAX} bytes are taken"
+        )));
+    }
+    Ok(())
+}
+
+/// The request with its body in hand: within its size, and within its time.
+async fn with_body(request: Request) -> Answer<Request> {
+    let (parts, body) = request.into_parts();
+    let bytes_max = match parts.uri.path() {
+        path if path.starts_with("/v1/policies/") => POLICY_BYTES_MAX,
+        path if path.starts_with("/internal/routers/") => STATE_BYTES_MAX,
+        _ => BODY_BYTES_MAX,
+    };
+    let read = tokio::time::timeout(BODY_LIMIT, to_bytes(body, bytes_max)).await;
+    let read = read.map_err(|_| Refusal::too_slow("the body took longer than 10 s"))?;
+    let bytes = read.map_err(|cause| {
+        let is_large =
+            std::error::Error::source(&cause).and_then(|cause| cause.downcast_ref::<LengthLimitError>()).is_some();
+        if is_large {
+            Refusal::too_large(format!("the body is larger than {bytes_max} bytes"))
+        } else {
+            Refusal::bad_request("the body broke off")
+        }
+    })?;
+    Ok(Request::from_parts(parts, bytes.into()))
 }
 
 fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {

@@ -63,6 +63,8 @@ fn routes(core: &Core) -> Router {
         .route("/v1/events", get(events::open).with_state(events::Open::new(core)))
         .route("/v1/observations", post(observation::post))
         .route("/v1/parked", get(parked::list))
+        .route("/v1/parked/{id}", get(parked::show))
+        .route("/v1/parked/{id}/{action}", post(parked::unpark))
         .route("/v1/routers", get(routers::list))
         .route("/internal/models/active", get(active::show))
         .route("/internal/routes", get(internal::routes))

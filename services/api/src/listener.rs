@@ -22,8 +22,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::events::Peer;
 use crate::{guard, routes};
 
-/// Largest body but for policies, in bytes.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// As much of a request's head is read: more than is taken, so that a refusal can say why.
+const HEAD_BYTES_MAX: usize = 24 * 1024;
 /// A client has this long for its headers, and as long between two requests: hyper has one clock for both, and a shorter one
 /// would cut connections that clients think they can use again.
 const HEADER_LIMIT: Duration = Duration::from_secs(75);
@@ -58,7 +58,7 @@ pub async fn listen(core: &Core, address: SocketAddr) -> anyhow::Result<SocketAd
     let layers = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(from_fn(guard::guard))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(guard::POLICY_BYTES_MAX));
     let app = routes(core).layer(layers);
     let core = core.clone();
     core.tasks.clone().spawn(async move { accept(core, listener, app).await });
@@ -110,7 +110,7 @@ where
     stream.set_write_timeout(Some(limits.stall));
     let stream = TokioIo::new(Box::pin(stream));
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+    server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = std::pin::pin!(server.serve_connection(stream, TowerToHyperService::new(app)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use chassis::Core;
 use proto::http::{ModelView, NewModel, Page};
 use proto::{Message, ModelRegister};
-use rollout::{Match, Model, Policy, PolicyName, RolloutId, Tenant};
+use rollout::{Match, Model, Policy, PolicyError, PolicyName, RolloutId, Tenant};
 use serde::Deserialize;
 use serde_json::Value;
 use store::{ModelRow, Rows};
@@ -30,8 +30,13 @@ pub(crate) struct Paging {
 impl Paging {
     /// How many items to show.
     pub(crate) fn limit(&self) -> Answer<i64> {
+        self.limit_or(PAGE.0)
+    }
+
+    /// How many items to show where nobody says.
+    pub(crate) fn limit_or(&self, default: i64) -> Answer<i64> {
         match self.limit {
-            None => Ok(PAGE.0),
+            None => Ok(default),
             Some(limit) if (1..=PAGE.1).contains(&limit) => Ok(limit),
             Some(limit) => {
                 Err(Refusal::unprocessable("bad_limit", format!("limit {limit} is not between 1 and {}", PAGE.1))
@@ -113,19 +118,29 @@ fn checked(new: NewModel) -> Answer<ModelRegister> {
     })
 }
 
+pub(crate) fn bad_cursor() -> Refusal {
+    Refusal::unprocessable("bad_cursor", "the cursor is not one that this list gave").field("cursor")
+}
+
 /// A policy that stands in a request: a name of the right form, or a whole policy that compiles.
 pub(crate) fn check_policy(policy: &Value) -> Answer<()> {
     match policy {
         Value::String(text) => name::<PolicyName>("policy", text).map(drop),
         Value::Object(_) => {
             let compiled = Policy::from_yaml(&policy.to_string()).and_then(|policy| policy.plan());
-            compiled.map(drop).map_err(|error| Refusal::unprocessable("bad_policy", error.to_string()).field("policy"))
+            compiled.map(drop).map_err(|error| bad_policy(&error))
         }
         _ => {
             Err(Refusal::unprocessable("bad_policy", "policy must be a policy's name or a whole policy")
                 .field("policy"))
         }
     }
+}
+
+/// Every problem of a policy, each with its line; the first one's field is named.
+pub(crate) fn bad_policy(error: &PolicyError) -> Refusal {
+    let field = error.problems.first().map(|problem| problem.path.as_str()).filter(|path| !path.is_empty());
+    Refusal::unprocessable("bad_policy", error.to_string()).field(field.unwrap_or("policy"))
 }
 
 /// The model if it stands there with the same content; another content, or another model with its match, is a conflict.

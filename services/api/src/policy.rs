@@ -9,6 +9,7 @@ use proto::http::{Page, PolicyView};
 use proto::{Message, PolicySave};
 use rollout::{Policy, PolicyName, Tenant};
 
+use crate::model::bad_policy;
 use crate::problem::{Answer, Refusal, name};
 use crate::said::{Asked, settled};
 
@@ -27,9 +28,8 @@ pub(crate) async fn save(
         .field("name"));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::bad_request("the policy is not UTF-8"))?;
-    let bad = |error: rollout::PolicyError| Refusal::unprocessable("bad_policy", error.to_string());
-    let parsed = Policy::from_yaml(text).map_err(bad)?.with_name(policy.clone());
-    parsed.plan().map_err(bad)?;
+    let parsed = Policy::from_yaml(text).map_err(|error| bad_policy(&error))?.with_name(policy.clone());
+    parsed.plan().map_err(|error| bad_policy(&error))?;
     let spec =
         serde_json::to_value(&parsed).map_err(|cause| Refusal::unprocessable("bad_policy", cause.to_string()))?;
     let message =

@@ -52,6 +52,22 @@ impl Refusal {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", detail)
     }
 
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    pub(crate) fn too_large_url(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::URI_TOO_LONG, "too-large", detail)
+    }
+
+    pub(crate) fn too_large_head(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too-large", detail)
+    }
+
+    pub(crate) fn too_slow(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
+    }
+
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }

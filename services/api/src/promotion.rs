@@ -2,23 +2,26 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use chassis::{Core, Refused, promotable};
-use proto::http::{NewPromotion, Promoted};
+use axum::response::{IntoResponse as _, Response};
+use chassis::{Core, Promotable, Refused, promotable};
+use proto::http::{DryRun, NewPromotion, Promoted, ResolvedRow};
 use proto::{Message, VersionPromote};
 use rollout::{Model, RolloutId, Tenant, Version, WhenLive};
+use serde::Deserialize;
 
-use crate::model::check_policy;
+use crate::model::{bad_policy, check_policy};
 use crate::problem::{Answer, NAME_BYTES_MAX, REASON_BYTES_MAX, Refusal, body, bounded, name};
 use crate::said::{Asked, SOURCE};
 
 pub(crate) async fn promote(
     State(core): State<Core>,
     Path((model, version)): Path<(String, String)>,
+    Query(asking): Query<Asking>,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Answer<(StatusCode, Json<Promoted>)> {
+) -> Answer<Response> {
     let (model, version): (Model, Version) = (name("model", &model)?, name("version", &version)?);
     let new: NewPromotion = if bytes.is_empty() { NewPromotion::default() } else { body(&bytes)? };
     if let Some(policy) = &new.policy {
@@ -45,16 +48,62 @@ pub(crate) async fn promote(
         requested_by: Some(new.requested_by.unwrap_or_else(|| "local".to_owned())),
         reason: new.reason,
     };
-    check(&core, &message).await?;
+    let found = check(&core, &message).await?;
+    if asking.dry_run {
+        return Ok(Json(dry_run(&core, message, found).await?).into_response());
+    }
+    if let Some(why) = core.backlog().await? {
+        return Err(Refusal::unavailable(format!(
+            "{why}; new rollouts are taken once they were, rollback and cancel always"
+        )));
+    }
     Ok(accepted(&asked.say(&core, Message::VersionPromote(message)).await?))
 }
 
 /// The rollout's id is made from the message's, so that it can be named before its row exists.
-fn accepted(message_id: &str) -> (StatusCode, Json<Promoted>) {
-    (StatusCode::ACCEPTED, Json(Promoted { rollout_id: RolloutId::of(SOURCE, message_id) }))
+fn accepted(message_id: &str) -> Response {
+    (StatusCode::ACCEPTED, Json(Promoted { rollout_id: RolloutId::of(SOURCE, message_id) })).into_response()
 }
 
-async fn check(core: &Core, message: &VersionPromote) -> Answer<()> {
+/// What would apply, said and not done.
+async fn dry_run(core: &Core, message: VersionPromote, found: Promotable) -> Answer<DryRun> {
+    let mut reader = core.store.page().await?;
+    let route = reader.rows().route(&message.tenant, &message.model).await?;
+    let live = reader.rows().live(&message.tenant, &message.model, &RolloutId::of("", "")).await?;
+    let table = found.policy.table().map_err(|error| bad_policy(&error))?;
+    let is_asked = message.when_live.is_some();
+    let resolved = table.into_iter().map(|row| {
+        let asked = is_asked && row.what == "when_live";
+        let from = if asked { "request".to_owned() } else { found.chosen.origin(row.from) };
+        let value = if asked { word(found.when_live) } else { row.value };
+        ResolvedRow { what: row.what, value, from }
+    });
+    Ok(DryRun {
+        model: message.model,
+        version: message.version,
+        previous: route.map(|route| route.stable),
+        policy: found.chosen.to_string(),
+        when_live: found.when_live,
+        live: live.map(|(id, _)| id),
+        resolved: resolved.collect(),
+        plan: found.plan,
+    })
+}
+
+fn word(when_live: WhenLive) -> String {
+    serde_json::to_value(when_live).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// What is asked about the promote itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asking {
+    /// Only say what would apply.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn check(core: &Core, message: &VersionPromote) -> Answer<Promotable> {
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let found = promotable(&mut rows, message, core.prometheus.as_ref()).await?.map_err(|refused| refusal(&refused))?;
@@ -68,7 +117,7 @@ async fn check(core: &Core, message: &VersionPromote) -> Answer<()> {
             );
             Err(Refusal::conflict("another_live", detail).rollout(&id))
         }
-        _ => Ok(()),
+        _ => Ok(found),
     }
 }
 

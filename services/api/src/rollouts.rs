@@ -7,23 +7,13 @@ use proto::http::{HistoryEntry, Page, RolloutView};
 use rollout::{At, Model, Rollout, RolloutId, Tenant};
 use store::{RefusalRow, Rows, Transition};
 
-use crate::model::Paging;
+use crate::model::{PAGE, Paging, bad_cursor};
 use crate::problem::{Answer, Refusal};
 use crate::rollout_view::{applied, whole};
 
-/// Entries of a history on one page: a rollout of hours has some hundreds.
-const HISTORY: i64 = 1_000;
-
 pub(crate) async fn list(State(core): State<Core>, Query(paging): Query<Paging>) -> Answer<Json<Page<RolloutView>>> {
     let limit = paging.limit()?;
-    let bad = || Refusal::unprocessable("bad_cursor", "the cursor is not one that this list gave").field("cursor");
-    let before = match &paging.cursor {
-        None => (At(i64::MAX), String::new()),
-        Some(cursor) => {
-            let (at, id) = cursor.split_once('.').ok_or_else(bad)?;
-            (At(at.parse().map_err(|_| bad())?), id.to_owned())
-        }
-    };
+    let before = paging.instant_and_id()?;
     let mut reader = core.store.page().await?;
     let rows = reader.rows().rollouts(&Tenant::default(), (before.0, &before.1), limit).await?;
     let full = i64::try_from(rows.len()).is_ok_and(|length| length == limit);
@@ -62,15 +52,76 @@ pub(crate) async fn found(rows: &mut Rows<'_>, text: &str) -> Answer<Rollout> {
     )))
 }
 
-pub(crate) async fn history(State(core): State<Core>, Path(id): Path<String>) -> Answer<Json<Page<HistoryEntry>>> {
+/// Where a history goes on: behind this version of the log, and behind this refusal.
+struct Place {
+    version: i64,
+    refusal: (At, String),
+}
+
+impl Place {
+    fn of(paging: &Paging) -> Answer<Self> {
+        let Some(cursor) = &paging.cursor else {
+            return Ok(Self { version: 0, refusal: (At(i64::MIN), String::new()) });
+        };
+        let mut parts = cursor.splitn(3, '.');
+        let mut number = || parts.next()?.parse().ok();
+        let place = number().zip(number());
+        let place =
+            place.zip(parts.next()).map(|((version, at), id)| Self { version, refusal: (At(at), id.to_owned()) });
+        place.ok_or_else(bad_cursor)
+    }
+
+    fn cursor(&self) -> String {
+        format!("{}.{}.{}", self.version, self.refusal.0.0, self.refusal.1)
+    }
+}
+
+/// A move or a refusal.
+enum Entry {
+    Moved(Transition),
+    Refused(RefusalRow),
+}
+
+impl Entry {
+    /// A move stands before what was refused at the same moment.
+    fn order(&self) -> (At, bool, i64, &str) {
+        match self {
+            Self::Moved(entry) => (entry.decided_at, false, entry.version, ""),
+            Self::Refused(row) => (row.refused_at, true, 0, &row.fact_id),
+        }
+    }
+}
+
+pub(crate) async fn history(
+    State(core): State<Core>,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Answer<Json<Page<HistoryEntry>>> {
+    let (limit, mut place) = (paging.limit_or(PAGE.1)?, Place::of(&paging)?);
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let row = found(&mut rows, &id).await?;
-    let log = rows.history(&row.id, 0, HISTORY).await?;
+    let log = rows.history(&row.id, place.version, limit).await?;
     let refusals = rows.refusals(&row.id).await?;
-    let mut items: Vec<_> = log.into_iter().map(moved).chain(refusals.into_iter().map(refused)).collect();
-    items.sort_by_key(|entry| (entry.at, entry.version));
-    Ok(Json(Page { items, cursor: None }))
+    let refusals = refusals
+        .into_iter()
+        .filter(|row| (row.refused_at, row.fact_id.as_str()) > (place.refusal.0, place.refusal.1.as_str()));
+    let mut entries: Vec<_> = log.into_iter().map(Entry::Moved).chain(refusals.map(Entry::Refused)).collect();
+    entries.sort_by(|one, other| one.order().cmp(&other.order()));
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let is_more = entries.len() >= limit;
+    entries.truncate(limit);
+    for entry in &entries {
+        match entry {
+            Entry::Moved(entry) => place.version = entry.version,
+            Entry::Refused(row) => place.refusal = (row.refused_at, row.fact_id.clone()),
+        }
+    }
+    let items = entries.into_iter().map(|entry| match entry {
+        Entry::Moved(entry) => moved(entry),
+        Entry::Refused(row) => refused(row),
+    });
+    Ok(Json(Page { items: items.collect(), cursor: is_more.then(|| place.cursor()) }))
 }
 
 fn moved(entry: Transition) -> HistoryEntry {

@@ -11,7 +11,7 @@ use rollout::{RolloutId, Stage, Tenant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-use store::{Change, IdempotencyRow, Rows, Written};
+use store::{Change, IdempotencyRow, Rows, Tx, Written};
 use uuid::Uuid;
 
 use crate::problem::{Answer, Refusal};
@@ -89,6 +89,20 @@ impl Asked<'_> {
         Ok((status, Json(body)))
     }
 
+    /// Remembers under the key, if there is one, what the request becomes; `false` when another one was quicker.
+    pub(crate) async fn remember(&self, core: &Core, tx: &mut Tx, message_id: &str) -> Answer<bool> {
+        let Some(key) = self.key()? else { return Ok(true) };
+        let row = IdempotencyRow {
+            tenant: self.tenant.clone(),
+            key,
+            request_hash: self.hash(),
+            message_id: message_id.to_owned(),
+            answer: serde_json::Value::Null,
+            created_at: core.clock.now(),
+        };
+        Ok(tx.apply(&Change::Idempotency(Box::new(row))).await? == Written::Done)
+    }
+
     /// Says the message and gives its id.
     pub(crate) async fn say(&self, core: &Core, message: Message) -> Answer<String> {
         Ok(self.say_all(core, vec![message]).await?.swap_remove(0))
@@ -107,19 +121,9 @@ impl Asked<'_> {
             says.push(Say { id, message });
         }
         let mut tx = core.store.begin().await?;
-        if let Some(key) = self.key()? {
-            let row = IdempotencyRow {
-                tenant: self.tenant.clone(),
-                key,
-                request_hash: self.hash(),
-                message_id: id.clone(),
-                answer: serde_json::Value::Null,
-                created_at: core.clock.now(),
-            };
-            if tx.apply(&Change::Idempotency(Box::new(row))).await? == Written::Lost {
-                drop(tx);
-                return Ok(vec![self.earlier(core).await?.unwrap_or(id)]);
-            }
+        if !self.remember(core, &mut tx, &id).await? {
+            drop(tx);
+            return Ok(vec![self.earlier(core).await?.unwrap_or(id)]);
         }
         let parent = self.headers.get("traceparent").and_then(|value| value.to_str().ok());
         let stamped = Stamped { service: SERVICE, at: core.clock.now(), trace: &Trace::from_parent(parent) };
@@ -134,6 +138,8 @@ pub(crate) enum Outcome<'a> {
     Settled { service: &'a str, id: &'a str },
     /// The traffic is back, and was read back from every live router.
     Back(&'a RolloutId),
+    /// What was asked for a parked message is done.
+    Unparked(&'a str),
 }
 
 impl Outcome<'_> {
@@ -144,6 +150,7 @@ impl Outcome<'_> {
                 let row = rows.rollout(id).await?;
                 Ok(row.is_some_and(|row| row.stage.is_final() && row.stage != Stage::Completed))
             }
+            Self::Unparked(id) => Ok(rows.replay(id).await?.is_none()),
         }
     }
 

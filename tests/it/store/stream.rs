@@ -88,13 +88,15 @@ async fn a_message_is_parked_once_with_all_its_bytes() {
             tries: 2,
             first_seen_at: At(1),
             parked_at: At(at),
+            replayed_at: None,
+            replayed_by: None,
         };
         let mut tx = store.begin().await.unwrap();
         for row in [parked("a.1", "1", 5), parked("a.2", "2", 6), parked("a.9", "1", 7)] {
             tx.park(&row).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let rows = store.reader().await.unwrap().rows().parked(10).await.unwrap();
+        let rows = store.reader().await.unwrap().rows().parked((At(i64::MAX), ""), 10).await.unwrap();
         let rows: Vec<_> =
             rows.iter().map(|row| (row.id.as_str(), row.body.as_slice(), row.tries, row.parked_at.0)).collect();
         assert_eq!(rows, [("a.2", [0, 159, 146, 150].as_slice(), 2, 6), ("a.1", [0, 159, 146, 150].as_slice(), 2, 5)]);

@@ -1,4 +1,4 @@
-//! What can be typed about models, versions and policies.
+//! What can be typed about models, versions, policies and parked messages.
 
 use std::path::PathBuf;
 
@@ -71,5 +71,32 @@ pub(crate) enum PoliciesVerb {
     Save {
         /// The file, YAML or JSON.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedVerb {
+    /// Show a message whole.
+    Show {
+        /// Its id in the list.
+        id: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Have it handled again, under the same id.
+    Replay {
+        /// Its id in the list.
+        id: String,
+        /// Why, for the records.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Throw it away; a trace of it stays.
+    Drop {
+        /// Its id in the list.
+        id: String,
+        /// Why, for the records.
+        #[arg(long)]
+        reason: Option<String>,
     },
 }

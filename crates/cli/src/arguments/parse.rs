@@ -31,6 +31,14 @@ pub(super) fn when_live(text: &str) -> Result<WhenLive, String> {
     serde_json::from_value(Value::from(text)).map_err(|_| "write `reject`, `queue` or `supersede`".to_owned())
 }
 
+/// A number that can be counted.
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|value: &f64| value.is_finite())
+        .ok_or_else(|| "write a number such as `1` or `0.82`".to_owned())
+}
+
 /// A path, or the word `off`.
 pub(super) fn health(text: &str) -> Result<Health, String> {
     match text {

@@ -1,8 +1,8 @@
 //! One function for each call that this program makes.
 
 use proto::http::{
-    Command, Commanded, HistoryEntry, ModelView, NewModel, NewPromotion, NewVersion, ParkedView, PolicyView, Promoted,
-    RolloutView, VersionView,
+    Command, Commanded, DryRun, HistoryEntry, ModelView, NewModel, NewPromotion, NewVersion, Observation, ParkedView,
+    ParkedWhole, PolicyView, Promoted, RolloutView, Unparked, VersionView,
 };
 use reqwest::Method;
 use rollout::{Model, PolicyName, RolloutId, Verb, Version};
@@ -61,6 +61,19 @@ impl Client {
         Ok(promoted.rollout_id)
     }
 
+    /// What a promotion would come to; nothing is changed.
+    pub(crate) async fn dry_run(&self, model: &Model, version: &Version, new: &NewPromotion) -> Result<DryRun, Error> {
+        let path =
+            format!("/v1/registry/{}/{}/promote?dry_run=true", escaped(model.as_str()), escaped(version.as_str()));
+        let (_, body) = self.send_write(self.request(Method::POST, &path).json(new)).await?;
+        self.read(&path, &body)
+    }
+
+    /// Posts outcomes.
+    pub(crate) async fn observe(&self, observations: &[Observation]) -> Result<(), Error> {
+        self.send_write(self.request(Method::POST, "/v1/observations").json(observations)).await.map(drop)
+    }
+
     pub(crate) async fn rollouts(&self, items_max: usize) -> Result<Vec<RolloutView>, Error> {
         self.list("/v1/rollouts", items_max).await
     }
@@ -93,6 +106,17 @@ impl Client {
 
     pub(crate) async fn parked(&self) -> Result<Vec<ParkedView>, Error> {
         self.list("/v1/parked", ITEMS_MAX).await
+    }
+
+    pub(crate) async fn parked_one(&self, id: &str) -> Result<ParkedWhole, Error> {
+        self.get(&format!("/v1/parked/{}", escaped(id))).await
+    }
+
+    /// Has a parked message replayed or dropped.
+    pub(crate) async fn unpark(&self, id: &str, action: &str, command: &Command) -> Result<Unparked, Error> {
+        let path = format!("/v1/parked/{}/{action}", escaped(id));
+        let (_, body) = self.send_write(self.request(Method::POST, &path).json(command)).await?;
+        self.read(&path, &body)
     }
 }
 

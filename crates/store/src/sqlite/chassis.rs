@@ -136,32 +136,17 @@ pub(crate) async fn park(on: &mut SqliteConnection, parked: &Parked) -> Done<u64
     Ok(done.rows_affected())
 }
 
-pub(crate) async fn parked(on: &mut SqliteConnection, limit: i64) -> Done<Vec<Parked>> {
-    let rows = sqlx::query(
-        "select id, service, source, message_id, subject, reason, error, headers, body, tries, first_seen_at, parked_at \
-         from parked where replayed_at is null order by parked_at desc, id limit $1",
+/// How many messages stand behind `position`, counted up to `most`, and when the first of them was said.
+pub(crate) async fn waiting(on: &mut SqliteConnection, position: i64, most: i64) -> Done<(i64, Option<At>)> {
+    let row = sqlx::query(
+        "select (select count(*) from (select 1 from outbox where position > $1 limit $2)), \
+         (select created_at from outbox where position > $1 order by position limit 1)",
     )
-    .bind(limit)
-    .fetch_all(on)
+    .bind(position)
+    .bind(most)
+    .fetch_one(on)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Parked {
-                id: row.try_get(0)?,
-                service: row.try_get(1)?,
-                source: row.try_get(2)?,
-                message_id: row.try_get(3)?,
-                subject: row.try_get(4)?,
-                reason: row.try_get(5)?,
-                error: row.try_get(6)?,
-                headers: row.try_get(7)?,
-                body: row.try_get(8)?,
-                tries: row.try_get(9)?,
-                first_seen_at: At(row.try_get(10)?),
-                parked_at: At(row.try_get(11)?),
-            })
-        })
-        .collect()
+    Ok((row.try_get(0)?, row.try_get::<Option<i64>, _>(1)?.map(At)))
 }
 
 /// Counts one more try of a message that was in hand when its service died; gives the tries.

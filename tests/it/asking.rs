@@ -1,0 +1,176 @@
+//! What can be asked of the API besides moving traffic: a promote that changes nothing, policies, pages of lists, and its limits.
+
+use serde_json::{Value, json};
+
+use crate::cli_only::tidegate;
+use crate::house::{House, Upstream, answer};
+
+async fn ready() -> House {
+    let house = House::start();
+    let (one, two) = (Upstream::start("1").await, Upstream::start("2").await);
+    house.serves("reranker", "1", &one.url).await;
+    house.version("reranker", "2", &two.url).await;
+    house
+}
+
+fn row<'a>(dry: &'a Value, what: &str) -> (&'a str, &'a str) {
+    let row = dry["resolved"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
+    (row["value"].as_str().unwrap(), row["from"].as_str().unwrap())
+}
+
+async fn put(house: &House, name: &str, text: String) -> (u16, Value) {
+    answer(house.client.put(format!("{}/v1/policies/{name}", house.api)).body(text)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_says_what_would_apply_and_from_where_and_changes_nothing() {
+    let house = ready().await;
+    let path = "/v1/registry/reranker/2/promote?dry_run=true";
+    let (status, dry) = house.post(path, &json!({})).await;
+    assert_eq!(
+        (status, &dry["previous"], &dry["policy"]),
+        (200, &json!("1"), &json!("preset `agent-default`")),
+        "{dry}"
+    );
+    assert_eq!((row(&dry, "steps[0].dwell"), row(&dry, "lease")), (("30m", "preset"), ("5m", "default")));
+
+    let text = "steps:\n  - {split: 10, dwell: 20m}\n  - {split: 100}\nbake: 1h\n";
+    assert_eq!(put(&house, "careful", text.to_owned()).await.0, 200);
+    let (_, dry) = house.post(path, &json!({"policy": "careful", "when_live": "queue"})).await;
+    assert_eq!(dry["policy"], "`careful`, revision 1");
+    assert_eq!((row(&dry, "bake"), row(&dry, "when_live")), (("1h", "policy"), ("queue", "request")));
+    assert_eq!(dry["plan"]["steps"][0]["dwell"], "20m");
+    let (code, text) = tidegate(&house, &["promote", "reranker", "2", "--policy", "careful", "--dry-run"]).await;
+    assert!(code == 0 && text.contains("nothing was changed") && text.contains("`careful`, revision 1"), "{text}");
+
+    // What promote would refuse.
+    for (path, body, status) in [
+        ("/v1/registry/reranker/1/promote?dry_run=true", json!({}), 422),
+        ("/v1/registry/reranker/9/promote?dry_run=true", json!({}), 404),
+        (path, json!({"policy": "nobodys"}), 422),
+        ("/v1/registry/reranker/2/promote?dry-run=true", json!({}), 400),
+    ] {
+        assert_eq!(house.post(path, &body).await.0, status, "{path} {body}");
+    }
+    let (_, rollouts) = house.get("/v1/rollouts").await;
+    assert_eq!(rollouts["items"].as_array().unwrap().len(), 1, "only the activation of the first version");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_rollout_keeps_the_policy_that_it_started_with() {
+    let house = ready().await;
+    let text = |dwell: &str| format!("steps:\n  - {{split: 10, dwell: {dwell}}}\n  - {{split: 100}}\n");
+    assert_eq!(put(&house, "ours", text("20m")).await.1["revision"], 1);
+    let id = house.promote("reranker", "2", &json!({"policy": "ours"})).await;
+    house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;
+    // Comments do not travel, so they may be long.
+    let long = format!("# {}\n{}", "why ".repeat(40_000), text("40m"));
+    assert_eq!(put(&house, "ours", long).await.1["revision"], 2);
+    assert_eq!(put(&house, "ours", text("40m")).await.1["revision"], 2, "the same again is no new revision");
+    let (_, rollout) = house.get(&format!("/v1/rollouts/{id}")).await;
+    assert_eq!(rollout["plan"]["steps"][0]["dwell"], "20m");
+
+    let (status, problem) =
+        put(&house, "bad", "steps:\n  - split: 10\n    dwel: 20m\n  - split: 100\n".to_owned()).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert_eq!((status, &problem["field"]), (422, &json!("steps[0].dwel")), "{detail}");
+    assert!(detail.contains("line 3") && detail.contains("did you mean `dwell`"), "{detail}");
+    assert_eq!(put(&house, "bad", "x".repeat(300_000)).await.0, 413);
+    assert_eq!(put(&house, "canary", "steps: [".to_owned()).await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_comes_in_pages_without_gap_or_repeat() {
+    let house = ready().await;
+    let policy = json!({"name": "slow", "steps": [{"split": 50, "dwell": "10m"}, {"split": 100, "dwell": "0s"}]});
+    let id = house.promote("reranker", "2", &json!({ "policy": policy })).await;
+    let path = format!("/v1/rollouts/{id}");
+    let seen = house.until(&path, |rollout| rollout["stage"] == "observing").await;
+    house.post(&format!("{path}/rollback"), &json!({})).await;
+    house.ended(&id).await;
+    // Words for a stage that is left are refused and written down.
+    for _ in 0..3 {
+        let late =
+            house.client.post(format!("{}{path}/advance", house.api)).header("if-match", seen["version"].to_string());
+        assert_eq!(answer(late.json(&json!({}))).await.0, 412);
+    }
+    let (_, whole) = house.get(&format!("{path}/history")).await;
+    let whole = whole["items"].as_array().unwrap().clone();
+    assert_eq!(whole.iter().filter(|entry| entry["entry"] == "refusal").count(), 3);
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..=whole.len() {
+        let (_, page) = house.get(&format!("{path}/history?limit=2{cursor}")).await;
+        pages.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(pages, whole);
+    assert_eq!(house.get(&format!("{path}/history?cursor=x")).await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_too_large_is_refused_with_its_limit() {
+    let house = ready().await;
+    let url = format!("{}/v1/models", house.api);
+    let large = answer(house.client.post(&url).body("x".repeat(65 * 1024))).await;
+    let deep = answer(house.client.post(&url).body("[".repeat(40) + &"]".repeat(40))).await;
+    let long = answer(house.client.get(format!("{url}?cursor={}", "x".repeat(5_000)))).await;
+    let mut many = house.client.get(&url);
+    for number in 0..70 {
+        many = many.header(format!("x-{number}"), "1");
+    }
+    let fat = answer(house.client.get(&url).header("x-fat", "y".repeat(17 * 1024))).await;
+    let many = answer(many).await;
+    assert_eq!(
+        (large.0, deep.0, long.0, many.0, fat.0),
+        (413, 422, 414, 431, 431),
+        "{large:?} {deep:?} {long:?} {many:?}"
+    );
+    assert!(large.1["detail"].as_str().unwrap().contains("65536"), "{}", large.1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observation_by_the_command_line_names_what_is_wrong_with_it() {
+    let house = ready().await;
+    let (code, text) = tidegate(&house, &["observe", "reranker", "1", "task_success", "1", "--key", "r-1"]).await;
+    assert!(code == 0 && text.contains("observed task_success = 1 for reranker 1"), "{text}");
+    let (code, text) = tidegate(&house, &["observe", "reranker", "1", "Task Success", "1"]).await;
+    assert!(code == 1 && text.contains("metric"), "{text}");
+    let (code, text) = tidegate(&house, &["observe", "reranker", "7", "task_success", "1"]).await;
+    assert!(code == 1 && text.contains("version `7`"), "{text}");
+    assert_eq!(tidegate(&house, &["observe", "reranker", "1", "task_success", "NaN"]).await.0, 64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_by_the_command_line_and_the_way_back_after_the_end() {
+    let house = ready().await;
+    let policy =
+        json!({"name": "gated", "steps": [{"split": 5, "dwell": "10m", "gate": true}, {"split": 100, "dwell": "0s"}]});
+    let file = house.data().join("gated.yaml");
+    std::fs::write(&file, policy.to_string()).unwrap();
+    let promote = ["promote", "reranker", "2", "--policy", file.to_str().unwrap()];
+    assert_eq!(tidegate(&house, &promote).await.0, 0);
+    let stands = async |stage: &str| {
+        house.until("/v1/rollouts/reranker", |rollout| rollout["stage"] == stage).await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let id = stands("gated").await;
+    let (code, text) = tidegate(&house, &["resume", "reranker"]).await;
+    assert!(code == 1 && text.contains("in stage gated"), "{text}");
+    // A model's name and a rollout's id both name it.
+    for (verb, which, stage) in
+        [("approve", "reranker", "observing"), ("pause", id.as_str(), "paused"), ("resume", "reranker", "observing")]
+    {
+        let (code, text) = tidegate(&house, &[verb, which, "--reason", "as agreed"]).await;
+        assert_eq!(code, 0, "{verb}: {text}");
+        stands(stage).await;
+    }
+    assert_eq!(tidegate(&house, &["advance", &id]).await.0, 0);
+    assert_eq!(tidegate(&house, &["wait", &id]).await.0, 0, "promoted");
+    let back = ["promote", "reranker", "1", "--policy", "activate", "--wait"];
+    let (code, text) = tidegate(&house, &back).await;
+    assert!(code == 0 && text.contains("completed"), "{code} {text}");
+    assert_eq!(house.ask("reranker", "s").await, (200, "1".to_owned()));
+}
