@@ -67,6 +67,7 @@ fn route(number: usize) -> anyhow::Result<Route> {
         lease_seconds: None,
         hang_after_ms: None,
         sample_ms: None,
+        stopped: false,
         matches: Match::default_for(&tenant, &model),
         salt: "0123456789abcdef0123456789abcdef".to_owned(),
         stable: Version::new("1")?,

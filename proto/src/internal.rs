@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::instant::rfc3339;
 use crate::messages::RequestsCounted;
+use crate::serving::Held;
 use crate::subject::unescape;
 
 /// The word of the problem when another live router has the name.
@@ -18,6 +19,8 @@ pub const NAME_TAKEN: &str = "name-taken";
 /// The word of the problem when a router is not known, perhaps because the control plane was started again.
 pub const NOT_INTRODUCED: &str = "not-introduced";
 
+/// The header of the answer to a state: the beat of the control part.
+pub const BEAT: &str = "x-tidegate-beat";
 /// Routes in one state: as many models as one control plane is made for.
 const ADOPTED_MAX: usize = 10_000;
 
@@ -52,6 +55,9 @@ pub struct RouterState {
     pub home: String,
     /// The generation that it serves and has on its disk, by `<tenant>.<model>`, escaped.
     pub adopted: BTreeMap<String, i64>,
+    /// Of these, where it serves the stable arm alone, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<String, Held>,
     /// It has taken its last request: nobody needs to wait for it.
     #[serde(default)]
     pub leaves: bool,
@@ -144,7 +150,7 @@ mod tests {
 
     fn state() -> RouterState {
         let adopted = BTreeMap::from([("default.meta_2fllama".to_owned(), 7)]);
-        RouterState { boot: "0".repeat(32), home: "f".repeat(32), adopted, leaves: false }
+        RouterState { boot: "0".repeat(32), home: "f".repeat(32), adopted, held: BTreeMap::new(), leaves: false }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod message;
 mod messages;
 #[cfg(test)]
 mod samples;
+pub mod serving;
 pub mod subject;
 
 pub use envelope::{Event, Malformed};
@@ -19,7 +20,7 @@ pub use exposure::{Exposed, ExposureLedger, Reached};
 pub use message::{Message, Stamp, Unreadable};
 pub use messages::{
     AnalysisRun, ModelRegister, Outcome, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted,
-    RolloutCommand, RolloutMoved, RolloutWaiting, Sampled, SplitAnswer, SplitApply, VerdictReached, VersionNews,
-    VersionPromote, VersionRegister, WorkloadAnswer, WorkloadStart,
+    RolloutCommand, RolloutMoved, RolloutWaiting, RouteNews, Sampled, SplitAnswer, SplitApply, VerdictReached,
+    VersionNews, VersionPromote, VersionRegister, WorkloadAnswer, WorkloadStart,
 };
 pub use subject::{Lane, Subject};

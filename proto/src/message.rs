@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::envelope::{Event, Malformed};
 use crate::messages::{
     AnalysisRun, ModelRegister, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted, RolloutCommand,
-    RolloutMoved, RolloutWaiting, SplitAnswer, SplitApply, VerdictReached, VersionNews, VersionPromote,
+    RolloutMoved, RolloutWaiting, RouteNews, SplitAnswer, SplitApply, VerdictReached, VersionNews, VersionPromote,
     VersionRegister, WorkloadAnswer, WorkloadStart,
 };
 use crate::subject::{Lane, Subject};
@@ -125,6 +125,10 @@ catalogue! {
     SplitApplied(SplitAnswer) = "split.applied",
     /// The wished route could not be applied yet.
     SplitFailed(SplitAnswer) = "split.failed",
+    /// A target had no beat for as long as the lease, and serves the stable arm.
+    RouteExpired(RouteNews) = "route.expired",
+    /// A target served something else than it was told.
+    RouteDrifted(RouteNews) = "route.drifted",
     /// An analysis is to be opened, or answered with its latest verdict.
     AnalysisRun(AnalysisRun) = "analysis.run",
     /// The judge has spoken.
@@ -175,7 +179,7 @@ impl Message {
             }
             Self::RolloutReject(_) | Self::RolloutPromote(_) | Self::RolloutStop(_) => Lane::Cmd,
             Self::WorkloadStart(_) | Self::WorkloadReady(_) | Self::AnalysisRun(_) => Lane::Normal,
-            Self::WorkloadFailed(_) => Lane::Urgent,
+            Self::WorkloadFailed(_) | Self::RouteExpired(_) | Self::RouteDrifted(_) => Lane::Urgent,
             Self::SplitApply(SplitApply { direction, .. })
             | Self::SplitApplied(SplitAnswer { direction, .. })
             | Self::SplitFailed(SplitAnswer { direction, .. }) => {

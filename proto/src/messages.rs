@@ -236,6 +236,28 @@ pub struct SplitAnswer {
     pub reason: Option<String>,
 }
 
+/// What a target was seen to serve without being asked: its lease ended, or something else than the wish.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteNews {
+    /// Whose model.
+    pub tenant: Tenant,
+    /// The model.
+    pub model: Model,
+    /// Of which rollout the wish is; none between rollouts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_id: Option<RolloutId>,
+    /// Of the wish.
+    pub generation: i64,
+    /// Which target.
+    pub target: String,
+    /// The generation that was found where it is not that of the wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<i64>,
+    /// What was found, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// An analysis is to be opened, or answered with its latest verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnalysisRun {

@@ -1,6 +1,7 @@
 //! A real `tidegate up` in a process of its own, and plain HTTP servers as its upstreams.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub(crate) fn binary() -> PathBuf {
 
 /// A running `tidegate up`.
 pub(crate) struct House {
-    child: Child,
+    /// None when it runs in this process.
+    child: Option<Child>,
     pub(crate) api: String,
     pub(crate) router: String,
     folder: Arc<TempDir>,
@@ -112,8 +114,13 @@ impl House {
             return None;
         };
         std::thread::spawn(move || lines.for_each(drop));
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        Some(Self { child, api, router, folder, client })
+        Some(Self { child: Some(child), api, router, folder, client: client() })
+    }
+
+    /// One that runs in this process, at these addresses.
+    pub(crate) fn within(folder: Arc<TempDir>, api: SocketAddr, router: SocketAddr) -> Self {
+        let (api, router) = (format!("http://{api}"), format!("http://{router}"));
+        Self { child: None, api, router, folder, client: client() }
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -127,8 +134,10 @@ impl House {
 
     /// `kill -9`; gives the folder.
     pub(crate) fn kill(mut self) -> Arc<TempDir> {
-        let _ = self.child.kill();
-        self.child.wait().unwrap();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
         Arc::clone(&self.folder)
     }
 
@@ -136,7 +145,7 @@ impl House {
     pub(crate) async fn dies_or(&mut self, path: &str, is_so: impl Fn(&Value) -> bool) -> bool {
         let since = Instant::now();
         while since.elapsed() < LIMIT {
-            if self.child.try_wait().unwrap().is_some() {
+            if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
                 return true;
             }
             if let Ok(answer) = self.client.get(format!("{}{path}", self.api)).send().await
@@ -158,11 +167,12 @@ impl House {
 
     /// SIGTERM; gives the folder, which lives as long as it is held, once the process has ended well.
     pub(crate) fn stop(mut self) -> Arc<TempDir> {
-        let pid = self.child.id().to_string();
+        let child = self.child.as_mut().unwrap();
+        let pid = child.id().to_string();
         Command::new("kill").arg(pid).status().unwrap();
         let since = Instant::now();
         while since.elapsed() < Duration::from_secs(15) {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = child.try_wait().unwrap() {
                 assert!(status.success(), "tidegate up ended with {status}");
                 return Arc::clone(&self.folder);
             }
@@ -272,8 +282,10 @@ impl Ruin {
 
 impl Drop for House {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -302,6 +314,10 @@ pub(crate) async fn slip_in(folder: &Path, subject: &str, event: &Value) {
     tx.say(&said).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
 }
 
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {

@@ -12,6 +12,7 @@ mod cli_only;
 mod demo;
 mod events;
 mod exposure;
+mod failing_safe;
 mod faults;
 mod house;
 mod http_only;

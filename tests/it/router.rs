@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use proto::serving::{Held, Word};
 use rollout::Share;
 use rollout::{Arm, Direction, Match, NoKey, Route};
 use rollout::{Model, RolloutId, Tenant, Version};
@@ -15,6 +16,7 @@ mod choosing;
 mod counting;
 mod ending;
 mod failing;
+mod holding;
 mod passing;
 mod streaming;
 mod upstream;
@@ -95,6 +97,7 @@ fn route(model: &str, generation: i64, arms: &[(&str, u32, SocketAddr)]) -> Rout
         lease_seconds: None,
         hang_after_ms: None,
         sample_ms: None,
+        stopped: false,
         salt: "salt".to_owned(),
         stable: Version::new(arms.last().unwrap().0).unwrap(),
         arms: arms.iter().map(arm).collect(),

@@ -173,6 +173,7 @@ fn route(of: &str, generation: i64) -> Route {
         lease_seconds: Some(60),
         hang_after_ms: Some(1_500),
         sample_ms: Some(5_000),
+        stopped: false,
         matches: matches(),
         salt: "s".to_owned(),
         stable: version("1.9.0"),

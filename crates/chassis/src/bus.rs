@@ -23,10 +23,12 @@ pub enum Bucket {
     Route,
     /// What routers say of themselves; see [`crate::Roster`].
     Router,
+    /// The beat of stage-scheduler, by `beat`: what leases hang on.
+    Beat,
 }
 
 impl Bucket {
-    pub(crate) const ALL: [Self; 2] = [Self::Route, Self::Router];
+    pub(crate) const ALL: [Self; 3] = [Self::Route, Self::Router, Self::Beat];
 
     /// The bucket's name on the bus.
     #[must_use]
@@ -34,10 +36,12 @@ impl Bucket {
         match self {
             Self::Route => "tg_route",
             Self::Router => "tg_router",
+            Self::Beat => "tg_beat",
         }
     }
 
-    /// Whether its values outlive the process. A router's word about itself is worth nothing after it is gone.
+    /// Whether its values outlive the process. A router's word about itself is worth nothing after it is gone, and a beat that is
+    /// kept would be one that nobody made.
     pub(crate) const fn is_kept(self) -> bool {
         matches!(self, Self::Route)
     }

@@ -19,7 +19,7 @@ use crate::relay::sweep;
 use crate::replay::unpark;
 use crate::run::until_signal;
 use crate::telemetry::flush;
-use crate::wheel::{Arm, turn};
+use crate::wheel::{Arm, Pulse, turn};
 
 /// A clean stop takes no longer.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -110,19 +110,22 @@ impl Core {
     }
 }
 
-/// Runs a service: its consumers and its deadlines.
-pub fn serve<H: Handler>(core: &Core, handler: H) {
-    serve_handler(core, &Arc::new(handler));
+/// Runs a service: its consumers and its deadlines. The pulse says when those were last looked at.
+pub fn serve<H: Handler>(core: &Core, handler: H) -> Pulse {
+    serve_handler(core, &Arc::new(handler))
 }
 
 /// Runs a service whose handler is also used elsewhere.
-pub fn serve_handler<H: Handler>(core: &Core, handler: &Arc<H>) {
+pub fn serve_handler<H: Handler>(core: &Core, handler: &Arc<H>) -> Pulse {
     let (arm, news) = Arm::new();
+    let (turned, pulse) = Pulse::new();
     for consumer in H::CONSUMERS {
         core.tasks.spawn(consume(core.clone(), Arc::clone(handler), consumer, arm.clone()));
     }
     if !H::CONSUMERS.is_empty() {
         core.tasks.spawn(unpark(core.clone(), Arc::clone(handler), arm.clone()));
     }
-    core.tasks.spawn(turn(core.clone(), Arc::clone(handler), arm, news));
+    let core_of_wheel = core.clone();
+    core.tasks.spawn(turn(core_of_wheel, Arc::clone(handler), (arm, turned), news));
+    pulse
 }

@@ -42,3 +42,4 @@ pub use roster::{ALIVE, Heartbeat, Roster};
 pub use run::{run, until_signal};
 pub use say::{Stamped, say_now};
 pub use telemetry::{Trace, start_logging};
+pub use wheel::Pulse;

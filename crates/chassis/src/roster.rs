@@ -4,6 +4,7 @@
 //! Each word carries the boot of the process that said it, so that what a process of the past adopted counts for nothing.
 
 use judge::Span;
+use proto::serving::{Held, Word};
 use rollout::{At, RouterName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -47,6 +48,9 @@ impl Heartbeat {
 struct Adopted {
     boot: String,
     generation: i64,
+    /// Whether it serves less than that route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
 }
 
 /// The routers that said something.
@@ -85,11 +89,23 @@ impl Roster {
         serde_json::from_str(&self.values().get(&format!("{name}.{HEARTBEAT}"))?.value).ok()
     }
 
-    /// The generation that a router has adopted for a model (`<tenant>.<model>`, escaped) since this heartbeat's boot.
+    /// What a router has adopted for a model (`<tenant>.<model>`, escaped) since this heartbeat's boot.
     #[must_use]
-    pub fn adopted(&self, name: &RouterName, heartbeat: &Heartbeat, place: &str) -> Option<i64> {
+    pub fn adopted(&self, name: &RouterName, heartbeat: &Heartbeat, place: &str) -> Option<Word> {
         let adopted: Adopted = serde_json::from_str(&self.values().get(&format!("{name}.{place}"))?.value).ok()?;
-        (adopted.boot == heartbeat.boot).then_some(adopted.generation)
+        let word = Word { generation: adopted.generation, held: adopted.held };
+        (adopted.boot == heartbeat.boot).then_some(word)
+    }
+
+    /// The live routers, each with what it says of a model (`<tenant>.<model>`, escaped).
+    #[must_use]
+    pub fn words(&self, now: At, place: &str) -> Vec<(RouterName, Option<Word>)> {
+        let live = self.heartbeats().into_iter().filter(|(_, heartbeat)| heartbeat.is_live(now));
+        live.map(|(router, heartbeat)| {
+            let word = self.adopted(&router, &heartbeat, place);
+            (router, word)
+        })
+        .collect()
     }
 
     /// All that a router has adopted since this heartbeat's boot, by `<tenant>.<model>`.
@@ -127,13 +143,11 @@ impl Roster {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn adopt(
-        &self,
-        name: &RouterName,
-        boot: &str,
-        (place, generation): (&str, i64),
-    ) -> Result<(), store::Error> {
-        let (key, value) = (format!("{name}.{place}"), text(&Adopted { boot: boot.to_owned(), generation })?);
+    pub async fn adopt(&self, name: &RouterName, boot: &str, (place, word): (&str, Word)) -> Result<(), store::Error> {
+        let (key, value) = (
+            format!("{name}.{place}"),
+            text(&Adopted { boot: boot.to_owned(), generation: word.generation, held: word.held })?,
+        );
         if self.values().get(&key).is_some_and(|entry| entry.value == value) {
             return Ok(());
         }

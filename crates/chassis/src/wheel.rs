@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use judge::Span;
 use rollout::{At, RolloutId};
 use store::{Class, Due};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::Instrument as _;
 
 use crate::consume::{chain, panic_text, settled_together};
@@ -137,8 +137,35 @@ impl Wheel {
     }
 }
 
+/// When a wheel last turned: a service whose wheel stands still is not alive, whatever else of it is.
+#[derive(Debug)]
+pub struct Pulse(watch::Receiver<Option<At>>);
+
+impl Pulse {
+    pub(crate) fn new() -> (watch::Sender<Option<At>>, Self) {
+        let (turned, pulse) = watch::channel(None);
+        (turned, Self(pulse))
+    }
+
+    /// Waits for the first turn; `false` when there will be none.
+    pub async fn begun(&mut self) -> bool {
+        self.0.wait_for(Option::is_some).await.is_ok()
+    }
+
+    /// When the wheel last turned.
+    #[must_use]
+    pub fn turned_at(&self) -> Option<At> {
+        *self.0.borrow()
+    }
+}
+
 /// Fires deadlines until the process stops.
-pub(crate) async fn turn<H: Handler>(core: Core, handler: Arc<H>, arm: Arm, mut news: mpsc::UnboundedReceiver<News>) {
+pub(crate) async fn turn<H: Handler>(
+    core: Core,
+    handler: Arc<H>,
+    (arm, turned): (Arm, watch::Sender<Option<At>>),
+    mut news: mpsc::UnboundedReceiver<News>,
+) {
     let mut wheel = Wheel::default();
     let mut load_at = core.clock.now();
     let slots = Arc::new(Semaphore::new(H::PARALLEL));
@@ -179,6 +206,7 @@ pub(crate) async fn turn<H: Handler>(core: Core, handler: Arc<H>, arm: Arm, mut 
                 return;
             }
         }
+        turned.send_replace(Some(core.clock.now()));
         let until = wheel.next().map_or(load_at, |next| next.min(load_at));
         tokio::select! {
             () = core.clock.sleep_until(until) => {}

@@ -180,6 +180,9 @@ pub struct Route {
     /// How often a router sends its counts while the rollout is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_ms: Option<u32>,
+    /// Its rollout was stopped: whoever has it serves the stable arm alone. Added to what is there, and never taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// Which requests belong to it.
     #[serde(rename = "match")]
     pub matches: Match,

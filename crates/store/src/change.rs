@@ -4,8 +4,8 @@ use rollout::{At, Model, Rollout, RolloutId, Route, Tenant, Version};
 use serde_json::Value;
 
 use crate::rows::{
-    BaselineRow, IdempotencyRow, JudgeRow, ModelRow, ObservationRow, PolicyRow, PromotionRow, RefusalRow, TargetRow,
-    TickRow, Transition, VersionRow, WorkloadRow,
+    BaselineRow, IdempotencyRow, JudgeRow, ModelRow, ObservationRow, PolicyRow, PromotionRow, RefusalRow, StopRow,
+    TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
 
 /// One write. Each is conditional on what it was computed from, and reports whether it won.
@@ -98,6 +98,15 @@ pub enum Change {
     Target(Box<TargetRow>),
     /// A candidate's servers.
     Workload(Box<WorkloadRow>),
+    /// The control part is alive.
+    Beat {
+        /// The number of the beat before.
+        from: i64,
+        /// When.
+        at: At,
+    },
+    /// Somebody stopped a rollout.
+    Stop(Box<StopRow>),
     /// A write that named a key.
     Idempotency(Box<IdempotencyRow>),
     /// The answer to such a write; the first one stays.

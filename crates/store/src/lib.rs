@@ -22,9 +22,9 @@ pub use error::{Class, Error};
 pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
 pub use read::{Reader, Rows};
 pub use rows::{
-    BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow, ObservationRow,
-    Outgoing, Parked, PolicyRow, PromotionRow, RefusalRow, Said, Settled, TargetRow, TickRow, Transition, VersionRow,
-    WorkloadRow,
+    BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow,
+    ObservationRow, Outgoing, Parked, PolicyRow, PromotionRow, RefusalRow, Said, Settled, StopRow, TargetRow, TickRow,
+    Transition, VersionRow, WorkloadRow,
 };
 pub use standing::Standing;
 pub use write::{SWEEP, Tx};

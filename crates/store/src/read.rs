@@ -4,10 +4,10 @@ use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version}
 
 use crate::Error;
 use crate::rows::{
-    BaselineRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow, PolicyRow,
-    RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
+    PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chain, chassis, facts, judging, queue, registry, rollouts, serving, standing};
+use crate::sqlite::{chain, chassis, facts, judging, queue, registry, rollouts, safety, serving, standing};
 use crate::standing::Standing;
 
 /// A connection that only reads.
@@ -122,6 +122,10 @@ reads! {
     standing::parked_count as parked_count() -> i64;
     /// Position, subject and age of what was said behind `position`.
     standing::subjects_after as subjects_after(position: i64, limit: i64) -> Vec<(i64, String, At)>;
+    /// The last beat.
+    safety::beat as beat() -> BeatRow;
+    /// The stopped rollouts among those that a wished route still belongs to.
+    safety::stopped as stopped() -> Vec<RolloutId>;
     /// The answer to a write that named a key.
     serving::answered as answered(tenant: &Tenant, key: &str) -> Option<IdempotencyRow>;
 }

@@ -1,9 +1,13 @@
 //! Rows that are not objects of the domain.
 
+mod safety;
+
 use std::collections::BTreeMap;
 
 use rollout::{At, Model, ModelSpec, PolicyName, RolloutId, Stage, Tenant, Version};
 use serde_json::Value;
+
+pub use safety::{BeatRow, StopRow};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub(crate) mod parking;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod rollouts;
+pub(crate) mod safety;
 pub(crate) mod serving;
 pub(crate) mod standing;
 #[cfg(test)]
@@ -33,6 +34,7 @@ const READERS: u32 = 4;
 const SCHEMA: &[(i64, &str, &str)] = &[
     (1, "first traffic", include_str!("../../../migrations/sqlite/0001_first_traffic.sql")),
     (3, "replay and idempotency", include_str!("../../../migrations/sqlite/0003_replay_and_idempotency.sql")),
+    (5, "failing safe", include_str!("../../../migrations/sqlite/0005_failing_safe.sql")),
 ];
 
 /// One file, one writer connection, some readers, and the lock that keeps a second process out.

@@ -5,7 +5,7 @@ use rollout::At;
 use crate::change::{Change, Written};
 use crate::read::Rows;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
-use crate::sqlite::{chassis, judging, queue, registry, rollouts, serving};
+use crate::sqlite::{chassis, judging, queue, registry, rollouts, safety, serving};
 use crate::{Error, Store};
 
 /// A transaction that may write.
@@ -54,6 +54,9 @@ impl Tx {
             Change::Baseline(row) => judging::add_baseline(on, row).await?,
             Change::Target(row) => serving::set_target(on, row).await.map(|_| 1)?,
             Change::Workload(row) => serving::set_workload(on, row).await.map(|_| 1)?,
+            Change::Beat { from, at } => safety::add_beat(on, *from, *at).await?,
+            // Whoever stopped it first is remembered.
+            Change::Stop(row) => safety::add_stop(on, row).await.map(|_| 1)?,
             Change::Idempotency(row) => serving::answer(on, row).await?,
             Change::Answered { tenant, key, answer } => serving::keep_answer(on, tenant, key, answer).await?,
         };

@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use chassis::{Bucket, Core, Heartbeat, Roster, Say, Stamped, Trace};
 use proto::Message;
 use proto::http::Page;
-use proto::internal::{NAME_TAKEN, NOT_INTRODUCED, NewSample, RouterState, RouterView};
+use proto::internal::{BEAT, NAME_TAKEN, NOT_INTRODUCED, NewSample, RouterState, RouterView};
+use proto::serving::{Beat, Word};
 use rollout::RouterName;
 use serde::de::DeserializeOwned;
 
@@ -35,11 +37,7 @@ pub(crate) async fn list(State(core): State<Core>) -> Json<Page<RouterView>> {
 }
 
 /// A router says that it lives and what is on its disk.
-pub(crate) async fn introduce(
-    State(core): State<Core>,
-    Path(router): Path<String>,
-    bytes: Bytes,
-) -> Answer<StatusCode> {
+pub(crate) async fn introduce(State(core): State<Core>, Path(router): Path<String>, bytes: Bytes) -> Answer<Response> {
     let router = named(&router)?;
     let state: RouterState = read(&bytes)?;
     state.check().map_err(|(field, what)| Refusal::unprocessable("bad_state", what).field(field))?;
@@ -52,9 +50,21 @@ pub(crate) async fn introduce(
         return Err(Refusal::conflict(NAME_TAKEN, detail).field("name"));
     }
     for (place, generation) in &state.adopted {
-        roster.adopt(&router, &state.boot, (place, *generation)).await?;
+        let word = Word { generation: *generation, held: state.held.get(place).copied() };
+        roster.adopt(&router, &state.boot, (place, word)).await?;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(with_beat(&core))
+}
+
+/// The answer to a state carries the beat that leases hang on.
+fn with_beat(core: &Core) -> Response {
+    let mut answer = StatusCode::NO_CONTENT.into_response();
+    let beats = core.bus.watch(Bucket::Beat);
+    let beat = beats.borrow().get(Beat::KEY).and_then(|entry| HeaderValue::from_str(&entry.value).ok());
+    if let Some(beat) = beat {
+        answer.headers_mut().insert(BEAT, beat);
+    }
+    answer
 }
 
 /// What a router counted becomes the same message as that of a router in this process.

@@ -7,7 +7,8 @@
 //! - `proxy`: the listener, connections, draining; `stall` ends connections whose client stopped reading.
 //! - `forward`: one request from its head to the head of its answer; `headers`, `key`, `problem` are its parts.
 //! - `upstream`: where an arm is and which addresses may be dialled; `upload` and `body`: the two bodies and their clocks.
-//! - `table`, `served`: the compiled routes that requests read; `routes`: adoption and its fences; `saved`: the disk; `home`: whose disk it is.
+//! - `table`, `served`: the compiled routes that requests read; `routes`: adoption, its fences, and what holds a candidate back;
+//!   `lease`: when the control part was last heard; `saved`: the disk; `home`: whose disk it is.
 //! - `counts`, `ticket`, `observe`, `metrics`: what is counted, by whom, and how it is shown.
 
 mod body;
@@ -16,6 +17,7 @@ mod forward;
 mod headers;
 mod home;
 mod key;
+mod lease;
 mod metrics;
 mod observe;
 mod problem;

@@ -5,20 +5,23 @@
 //! forward route is saved before it is served, a retreat is served before it is saved, since it can only reduce.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Mutex as Short, MutexGuard, PoisonError, RwLock};
 
 use chassis::failpoint;
-use rollout::{Direction, Route};
-use rollout::{Model, Tenant};
+use proto::serving::Held;
+use rollout::{Direction, Model, Route, Tenant};
 use tokio::sync::Mutex;
 
 use crate::counts::{Counts, RouteMark, now_ms};
-use crate::saved::{Disk, Saved};
+use crate::lease::Lease;
+use crate::saved::{Disk, Expired, Saved};
 use crate::served::Served;
 use crate::table::Table;
 
 mod fence;
+mod hold;
 
 use fence::Locks;
 
@@ -44,38 +47,51 @@ pub struct Routes {
 #[derive(Debug)]
 struct Shared {
     table: RwLock<Arc<Table>>,
-    writer: Mutex<Writer>,
+    /// Held only for moments, and never over a write to the disk: a stop must not wait for one.
+    locks: Short<Locks>,
+    /// Held by whoever adopts and saves: one at a time.
+    writer: Mutex<()>,
+    /// Something is served that the disk does not have.
+    is_unsaved: AtomicBool,
+    lease: Lease,
     counts: Counts,
     disk: Arc<Disk>,
     own: SocketAddr,
 }
 
-/// What only adoption reads and writes, one at a time.
-#[derive(Debug, Default)]
-struct Writer {
-    locks: Locks,
-    /// Something is served that the disk does not have.
-    is_unsaved: bool,
-}
-
 impl Routes {
     /// Goes on with what was saved. `own` is our own listener, which is no upstream.
     pub(crate) fn load(saved: Saved, disk: Disk, counts: Counts, own: SocketAddr) -> Self {
-        let writer = Writer { locks: Locks::of(saved.locks), is_unsaved: false };
+        let Saved { saved_at_ms, routes, locks, expired, .. } = saved;
         let mut table = Table::default();
-        for route in saved.routes {
+        for route in routes {
             let (tenant, model, generation) = (route.tenant.clone(), route.model.clone(), route.generation);
+            let ended =
+                |ended: &Expired| (&ended.tenant, &ended.model, ended.generation) == (&tenant, &model, generation);
             match Served::new(Arc::new(route), &counts, own) {
+                Ok(served) if expired.iter().any(ended) => table.put(Arc::new(served.hold(Held::Expired))),
                 Ok(served) => table.put(Arc::new(served)),
                 Err(why) => {
                     tracing::warn!(%tenant, %model, generation, "left out the saved route of {tenant}/{model}: {why}");
                     continue;
                 }
             }
-            counts.mark(&tenant, &model, RouteMark { generation, confirmed_at_ms: saved.saved_at_ms });
+            counts.mark(&tenant, &model, RouteMark { generation, confirmed_at_ms: saved_at_ms });
         }
-        let table = RwLock::new(Arc::new(table));
-        Self { shared: Arc::new(Shared { table, writer: Mutex::new(writer), counts, disk: Arc::new(disk), own }) }
+        let lease = Lease::load(disk.read_beat(), saved_at_ms);
+        let shared = Shared {
+            table: RwLock::default(),
+            locks: Short::new(Locks::of(locks)),
+            writer: Mutex::default(),
+            is_unsaved: AtomicBool::new(false),
+            lease,
+            counts,
+            disk: Arc::new(disk),
+            own,
+        };
+        let this = Self { shared: Arc::new(shared) };
+        this.swap(table);
+        this
     }
 
     /// Serves a route, if the fences let it through. Returns when it is on disk.
@@ -103,13 +119,6 @@ impl Routes {
         self.shared.counts.marks().get(&(tenant.clone(), model.clone())).map(|mark| mark.generation)
     }
 
-    /// The generation of each model that is on the disk.
-    #[must_use]
-    pub fn all_confirmed(&self) -> Vec<(Tenant, Model, i64)> {
-        let marks = self.shared.counts.marks().into_iter();
-        marks.map(|((tenant, model), mark)| (tenant, model, mark.generation)).collect()
-    }
-
     /// Every served route, as it was adopted, in no order.
     #[must_use]
     pub fn served(&self) -> Vec<Arc<Route>> {
@@ -122,12 +131,17 @@ impl Routes {
         Arc::clone(&self.shared.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn swap(&self, table: Arc<Table>) {
-        *self.shared.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    fn swap(&self, next: Table) {
+        let mut table = self.shared.table.write().unwrap_or_else(PoisonError::into_inner);
+        *table = Arc::new(self.held_too(&table, next));
+    }
+
+    fn locks(&self) -> MutexGuard<'_, Locks> {
+        self.shared.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn adopt_in_turn(&self, routes: Vec<Route>) -> Vec<Adoption> {
-        let mut writer = self.shared.writer.lock().await;
+        let _one_at_a_time = self.shared.writer.lock().await;
         let before = self.table();
         let mut next = Table::clone(&before);
         // What may be served at once, because it only reduces.
@@ -135,14 +149,12 @@ impl Routes {
         let mut adoptions = Vec::with_capacity(routes.len());
         for route in routes {
             let route = Arc::new(route);
-            let adoption = match self.check(&next, &writer.locks, &route) {
+            let adoption = match self.check(&next, &route) {
                 Ok(served) => {
                     let served = Arc::new(served);
-                    if route.direction == Direction::Back {
-                        route
-                            .rollout_id
-                            .iter()
-                            .for_each(|rollout| writer.locks.add(&route.tenant, &route.model, rollout));
+                    if route.direction == Direction::Back || route.stopped {
+                        let mut locks = self.locks();
+                        route.rollout_id.iter().for_each(|rollout| locks.add(&route.tenant, &route.model, rollout));
                         reduced.get_or_insert_with(|| Table::clone(&before)).put(Arc::clone(&served));
                     }
                     next.put(served);
@@ -153,21 +165,15 @@ impl Routes {
             adoptions.push((route, adoption));
         }
         if let Some(reduced) = reduced {
-            self.swap(Arc::new(reduced));
+            self.swap(reduced);
         }
-        self.confirm(&mut writer, next, adoptions).await
+        self.confirm(next, adoptions).await
     }
 
     /// Saves `next`, then serves it; what could not be saved is not confirmed.
-    async fn confirm(
-        &self,
-        writer: &mut Writer,
-        next: Table,
-        mut adoptions: Vec<(Arc<Route>, Adoption)>,
-    ) -> Vec<Adoption> {
-        if writer.is_unsaved || adoptions.iter().any(|(_, adoption)| *adoption == Adoption::Adopted) {
-            let next = Arc::new(next);
-            match self.save(writer, &next).await {
+    async fn confirm(&self, next: Table, mut adoptions: Vec<(Arc<Route>, Adoption)>) -> Vec<Adoption> {
+        if self.shared.is_unsaved.load(SeqCst) || adoptions.iter().any(|(_, adoption)| *adoption == Adoption::Adopted) {
+            match self.save(&next).await {
                 Ok(()) => self.swap(next),
                 Err(why) => {
                     for (_, adoption) in &mut adoptions {
@@ -184,11 +190,11 @@ impl Routes {
         adoptions.into_iter().map(|(_, adoption)| adoption).collect()
     }
 
-    fn check(&self, table: &Table, locks: &Locks, route: &Arc<Route>) -> Result<Served, Adoption> {
-        fence::pass(table, locks, route)?;
+    fn check(&self, table: &Table, route: &Arc<Route>) -> Result<Served, Adoption> {
+        fence::pass(table, &self.locks(), route)?;
         let served = Served::new(Arc::clone(route), &self.shared.counts, self.shared.own).map_err(Adoption::Refused)?;
         fence::own_match(table, route)?;
-        Ok(served)
+        Ok(if self.shared.lease.is_over(route) { served.hold(Held::Expired) } else { served })
     }
 
     /// The caller gets the refusal, and logs it.
@@ -205,16 +211,22 @@ impl Routes {
         }
     }
 
-    async fn save(&self, writer: &mut Writer, table: &Table) -> Result<(), String> {
+    async fn save(&self, table: &Table) -> Result<(), String> {
         let routes = table.iter().map(|served| Route::clone(served.route())).collect();
-        let saved = Saved::new(now_ms(), routes, writer.locks.saved());
+        let hangs_on_beats = table.iter().any(|served| served.route().lease_seconds.is_some());
+        let beat = hangs_on_beats.then(|| self.shared.lease.saved());
+        let saved = Saved::new(now_ms(), routes, self.locks().saved(), hold::expired(table));
         let disk = Arc::clone(&self.shared.disk);
-        writer.is_unsaved = true;
+        self.shared.is_unsaved.store(true, SeqCst);
         failpoint::reach("router_before_save").await.map_err(|error| error.to_string())?;
-        let written = tokio::task::spawn_blocking(move || disk.write(&saved)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            beat.map_or(Ok(()), |beat| disk.write_beat(&beat))?;
+            disk.write(&saved)
+        })
+        .await;
         written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         failpoint::reach("router_after_save").await.map_err(|error| error.to_string())?;
-        writer.is_unsaved = false;
+        self.shared.is_unsaved.store(false, SeqCst);
         Ok(())
     }
 }

@@ -23,6 +23,24 @@ pub(crate) struct Saved {
     pub(crate) routes: Vec<Route>,
     #[serde(default)]
     pub(crate) locks: Vec<Lock>,
+    /// Leases that ended, and stay ended until a newer generation comes.
+    #[serde(default)]
+    pub(crate) expired: Vec<Expired>,
+}
+
+/// The route of a model whose lease ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Expired {
+    pub(crate) tenant: Tenant,
+    pub(crate) model: Model,
+    pub(crate) generation: i64,
+}
+
+/// The last beat that was heard, and when: in a file of its own, because it changes every few seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedBeat {
+    pub(crate) beat: String,
+    pub(crate) heard_at_ms: u64,
 }
 
 /// Rollouts of a model that never go forward again.
@@ -40,8 +58,12 @@ pub(crate) struct Disk {
 }
 
 impl Saved {
-    pub(crate) fn new(saved_at_ms: u64, routes: Vec<Route>, locks: Vec<Lock>) -> Self {
-        Self { format: FORMAT, saved_at_ms, routes, locks }
+    pub(crate) fn new(saved_at_ms: u64, routes: Vec<Route>, locks: Vec<Lock>, expired: Vec<Expired>) -> Self {
+        Self { format: FORMAT, saved_at_ms, routes, locks, expired }
+    }
+
+    fn empty() -> Self {
+        Self::new(0, Vec::new(), Vec::new(), Vec::new())
     }
 
     fn read(bytes: &[u8]) -> Result<Self, String> {
@@ -70,7 +92,7 @@ impl Disk {
         let path = self.path();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::new(0, Vec::new(), Vec::new())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::empty()),
             Err(error) => return Err(error),
         };
         let why = match Saved::read(&bytes) {
@@ -80,18 +102,32 @@ impl Disk {
         let aside = self.folder.join("routes.json.corrupt");
         tracing::warn!(path = %path.display(), "{} cannot be read, so it is now {} and no route is served: {why}", path.display(), aside.display());
         fs::rename(&path, &aside)?;
-        Ok(Saved::new(0, Vec::new(), Vec::new()))
+        Ok(Saved::empty())
     }
 
     /// Replaces what was saved. Returns when a power cut could not undo it.
     pub(crate) fn write(&self, saved: &Saved) -> io::Result<()> {
-        let beside = self.folder.join("routes.json.next");
+        self.replace("routes.json", &serde_json::to_vec(saved)?)
+    }
+
+    /// The beat that was saved last. Without a good one the routes' own age counts, which is greater.
+    pub(crate) fn read_beat(&self) -> Option<SavedBeat> {
+        serde_json::from_slice(&fs::read(self.folder.join("beat.json")).ok()?).ok()
+    }
+
+    /// Replaces the saved beat.
+    pub(crate) fn write_beat(&self, beat: &SavedBeat) -> io::Result<()> {
+        self.replace("beat.json", &serde_json::to_vec(beat)?)
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let beside = self.folder.join(format!("{name}.next"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&beside)?;
         // The mode above counts only for a file that is made, not for one that a crash left behind.
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
-        file.write_all(&serde_json::to_vec(saved)?)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, self.path())?;
+        fs::rename(&beside, self.folder.join(name))?;
         File::open(&self.folder)?.sync_all()
     }
 }

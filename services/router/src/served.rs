@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
+use proto::serving::Held;
 use rollout::{Arm, NoKey, Route};
 
 use crate::counts::{ArmCounters, Counts, Exposure, Role};
@@ -23,6 +24,8 @@ pub struct Served {
     route: Arc<Route>,
     stable: usize,
     arms: Vec<ServedArm>,
+    /// Why the stable arm serves alone, whatever the route says.
+    held: Option<Held>,
     pub(crate) session_header: HeaderName,
     pub(crate) rollout_id: Option<HeaderValue>,
     pub(crate) hang_after: Duration,
@@ -53,7 +56,7 @@ impl Served {
         let arms = route.arms.iter().map(|arm| compile(&route, arm, counts, own)).collect::<Result<_, _>>()?;
         let rollout_id = route.rollout_id.as_ref().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
         let hang_after = route.hang_after_ms.map_or(HANG_AFTER, |ms| Duration::from_millis(u64::from(ms)));
-        Ok(Self { route, stable, arms, session_header, rollout_id, hang_after })
+        Ok(Self { route, stable, arms, held: None, session_header, rollout_id, hang_after })
     }
 
     /// The route as it was adopted.
@@ -68,9 +71,21 @@ impl Served {
         self.route.arm_for(key)
     }
 
+    /// Why the stable arm serves alone, if it does.
+    #[must_use]
+    pub const fn held(&self) -> Option<Held> {
+        self.held
+    }
+
+    /// The same route with the stable arm alone. A stop outlasts an ended lease.
+    pub(crate) fn hold(&self, held: Held) -> Self {
+        let held = if self.held == Some(Held::Stopped) { Held::Stopped } else { held };
+        Self { held: Some(held), ..self.clone() }
+    }
+
     /// The arm that answers a request with this key.
     pub(crate) fn arm_of(&self, key: &Key) -> &ServedArm {
-        let to_stable = key.is_of_request() && self.route.matches.no_key == NoKey::Stable;
+        let to_stable = self.held.is_some() || key.is_of_request() && self.route.matches.no_key == NoKey::Stable;
         let index = if to_stable { self.stable } else { self.arm_for(key.text()) };
         // Indices come from the arms themselves, which are never empty: their shares sum to the whole.
         &self.arms[index]

@@ -8,6 +8,7 @@ mod adoption;
 mod call;
 mod control;
 mod feed;
+mod holding;
 mod pace;
 mod sampling;
 

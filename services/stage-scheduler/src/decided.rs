@@ -151,6 +151,7 @@ fn bare(next: &Rollout, generation: i64) -> Route {
         lease_seconds: lease,
         hang_after_ms: checks.and_then(rollout_hang_after),
         sample_ms: Some(sample_ms),
+        stopped: false,
         matches: next.workload.matches.clone(),
         salt: String::new(),
         stable: next.candidate.clone(),

@@ -27,6 +27,8 @@ impl Handler for StageScheduler {
                 "tg.urgent.*.*.split.applied",
                 "tg.urgent.*.*.split.failed",
                 "tg.urgent.*.*.workload.failed",
+                "tg.urgent.*.*.route.expired",
+                "tg.urgent.*.*.route.drifted",
             ],
         ),
         (

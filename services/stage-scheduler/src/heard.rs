@@ -1,6 +1,6 @@
 //! Reads a fact from a message.
 
-use proto::{Message, RolloutCommand};
+use proto::{Message, RolloutCommand, RouteNews};
 use rollout::{RolloutId, What};
 use serde_json::{Value, json};
 
@@ -57,6 +57,8 @@ pub(crate) fn heard(message: &Message) -> Option<Heard> {
             let reason = answer.reason.clone().unwrap_or_else(|| "unknown".to_owned());
             of(&answer.rollout_id, What::SplitFailed { generation: answer.generation, reason }, "traffic-updater", None)
         }
+        Message::RouteExpired(news) => noticed(news, What::LeaseExpired { generation: news.generation })?,
+        Message::RouteDrifted(news) => noticed(news, What::RouteDrifted { generation: news.generation })?,
         Message::VerdictReached(reached) => {
             let verdict = &reached.verdict;
             let reason = reached.issues.first().cloned().or_else(|| verdict.reason.as_ref().map(word));
@@ -69,6 +71,18 @@ pub(crate) fn heard(message: &Message) -> Option<Heard> {
             of(&reached.rollout_id, what, "analyzer", serde_json::to_value(reached).ok())
         }
         _ => return None,
+    })
+}
+
+/// What a target was seen to serve without being asked.
+fn noticed(news: &RouteNews, what: What) -> Option<Heard> {
+    Some(Heard {
+        rollout_id: news.rollout_id.clone()?,
+        what,
+        actor: "traffic-updater".to_owned(),
+        reason: news.reason.clone(),
+        evidence: serde_json::to_value(news).ok(),
+        if_version: None,
     })
 }
 

@@ -2,6 +2,7 @@
 //! deadlines. All it knows about rollouts is `rollout::decide`; here a fact is read from a message and a decision becomes a
 //! commit.
 
+mod beat;
 mod decided;
 mod handler;
 mod heard;
@@ -11,5 +12,6 @@ use chassis::Core;
 
 /// Runs the service.
 pub fn serve(core: &Core) {
-    chassis::serve(core, handler::StageScheduler);
+    let pulse = chassis::serve(core, handler::StageScheduler);
+    core.tasks.spawn(beat::beat(core.clone(), pulse));
 }

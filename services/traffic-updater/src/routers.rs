@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chassis::{Bucket, Bus, Clock, Core, Entry, Roster, failpoint};
-use rollout::{Direction, Route};
+use proto::serving::{Held, Word};
+use rollout::{Direction, Route, RouterName};
 
 /// How long a forward split waits for a router that does not confirm: longer than it takes to find it dead.
 const FORWARD_LIMIT: Duration = Duration::from_secs(20);
@@ -89,15 +90,16 @@ impl Routers {
 
     /// The live routers that serve the wish, and those that do not.
     fn read(&self, wish: &Route) -> (Vec<String>, Vec<String>) {
-        let (now, place) = (self.clock.now(), proto::subject::key(&wish.tenant, &wish.model));
+        let serves = Word { generation: wish.generation, held: wish.stopped.then_some(Held::Stopped) };
         let (mut serving, mut missing) = (Vec::new(), Vec::new());
-        for (router, heartbeat) in self.roster.heartbeats() {
-            if !heartbeat.is_live(now) {
-                continue;
-            }
-            let serves = self.roster.adopted(&router, &heartbeat, &place) == Some(wish.generation);
-            if serves { &mut serving } else { &mut missing }.push(router.to_string());
+        for (router, word) in self.words(wish) {
+            if word == Some(serves) { &mut serving } else { &mut missing }.push(router.to_string());
         }
         (serving, missing)
+    }
+
+    /// What the live routers say of the wish's model.
+    pub(crate) fn words(&self, wish: &Route) -> Vec<(RouterName, Option<Word>)> {
+        self.roster.words(self.clock.now(), &proto::subject::key(&wish.tenant, &wish.model))
     }
 }

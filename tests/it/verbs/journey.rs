@@ -52,6 +52,7 @@ impl Journey {
             lease_seconds: None,
             hang_after_ms: None,
             sample_ms: None,
+            stopped: false,
             matches: workload("m").matches,
             salt: "salt".to_owned(),
             stable: arms[0].version.clone(),

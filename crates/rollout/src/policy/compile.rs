@@ -119,6 +119,9 @@ fn notes(policy: &Policy, resolved: &Resolved) -> Vec<String> {
     if policy.checks.is_empty() && policy.settings != judge::Settings::default() {
         notes.push("checks: none, so the fields about judging are without effect".to_owned());
     }
+    if policy.terms.lease == Some(Lease::Off) {
+        notes.push("lease: off, so a candidate keeps its traffic while nobody can take it back: with the control part dead, for ever".to_owned());
+    }
     for (at, step) in policy.steps.iter().enumerate() {
         let share = step.split.candidates();
         if share.basis_points() < SUSPICIOUS {

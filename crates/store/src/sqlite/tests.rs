@@ -159,8 +159,9 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let refusal = Sqlite::open(folder.path()).await.unwrap_err();
     let file = folder.path().join("tidegate.db");
     let expected = format!(
-        "{} was made by a newer tidegate (schema 99, this one knows 1); start the newer release",
-        file.display()
+        "{} was made by a newer tidegate (schema 99, this one knows {}); start the newer release",
+        file.display(),
+        super::SCHEMA.last().unwrap().0
     );
     assert_eq!((refusal.to_string(), refusal.class()), (expected, Class::Code));
 }

@@ -42,7 +42,7 @@ impl Locks {
         locks.push_back(rollout.clone());
     }
 
-    fn has(&self, tenant: &Tenant, model: &Model, rollout: &RolloutId) -> bool {
+    pub(super) fn has(&self, tenant: &Tenant, model: &Model, rollout: &RolloutId) -> bool {
         self.0.get(&(tenant.clone(), model.clone())).is_some_and(|locks| locks.contains(rollout))
     }
 }
@@ -55,8 +55,10 @@ pub(super) fn pass(table: &Table, locks: &Locks, route: &Arc<Route>) -> Result<(
         if route.generation < current.generation {
             return Err(Adoption::Stale);
         }
-        if route == current {
-            return Err(Adoption::Unchanged);
+        // That it was stopped may be added to what is served, and is never taken away.
+        let as_stopped = Route { stopped: current.stopped, ..Route::clone(route) };
+        if as_stopped == **current {
+            return if route.stopped && !current.stopped { Ok(()) } else { Err(Adoption::Unchanged) };
         }
         if route.generation == current.generation {
             return refused(format!("generation {} is served with other content", route.generation));

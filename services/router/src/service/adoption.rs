@@ -8,9 +8,9 @@ use chassis::{Entry, Values};
 use rollout::Route;
 use tokio::sync::mpsc;
 
-use super::Life;
 use super::feed::Feed;
 use super::sampling::Sampling;
+use super::{Life, holding};
 use crate::proxy::Running;
 use crate::routes::{Adoption, Routes};
 
@@ -26,6 +26,7 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     let sampling = Sampling::new(feed.clone(), running.counts.clone(), life.clock.clone());
     let (adopted, fresh) = mpsc::unbounded_channel();
     let sampler = life.tasks.spawn(sampling.run(running.routes.clone(), fresh));
+    life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), feed.clone()));
     let mut routes = feed.routes();
     let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), revisions: BTreeMap::new() };
     let mut beat = tokio::time::interval(BEAT_AGAIN);
@@ -78,6 +79,8 @@ impl Taken {
         if offered.is_empty() {
             return Vec::new();
         }
+        // First the beat: a route must not be held for want of one that is there.
+        self.feed.hear(&self.routes).await;
         let adoptions = self.routes.adopt_all(offered.iter().map(|(_, _, route)| route.clone()).collect()).await;
         let mut new = Vec::new();
         for ((key, revision, route), adoption) in offered.into_iter().zip(adoptions) {
@@ -93,8 +96,8 @@ impl Taken {
                     route.generation
                 );
             }
-            if let Some(generation) = self.routes.confirmed(&route.tenant, &route.model) {
-                self.feed.adopted(key, generation).await;
+            if let Some(word) = self.routes.word(&route.tenant, &route.model) {
+                self.feed.adopted(key, word).await;
             }
             if adoption == Adoption::Adopted {
                 new.push(route);

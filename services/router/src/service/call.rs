@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use proto::http::Problem;
-use proto::internal::{NewSample, RouteTable, RouterState};
+use proto::internal::{BEAT, NewSample, RouteTable, RouterState};
 use reqwest::header::{ETAG, IF_NONE_MATCH};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use rollout::RouterName;
@@ -93,16 +93,17 @@ impl Server {
         &self.address
     }
 
-    /// Says what the router is and has on its disk.
-    pub(super) async fn introduce(&self, name: &RouterName, state: &RouterState) -> Result<(), Failed> {
+    /// Says what the router is and has on its disk; gives the last beat of the control part.
+    pub(super) async fn introduce(&self, name: &RouterName, state: &RouterState) -> Result<Option<String>, Failed> {
         let request = self.http.put(format!("{}/internal/routers/{name}", self.address)).json(state);
-        self.say(request).await
+        let answer = self.say(request).await?;
+        Ok(answer.headers().get(BEAT).and_then(|beat| beat.to_str().ok()).map(str::to_owned))
     }
 
     /// Sends what was counted.
     pub(super) async fn sample(&self, name: &RouterName, sample: &NewSample) -> Result<(), Failed> {
         let request = self.http.post(format!("{}/internal/routers/{name}/samples", self.address)).json(sample);
-        self.say(request).await
+        self.say(request).await.map(drop)
     }
 
     /// The routes with their tag, as soon as they are others than those with the tag `known`; none when they stay as they are.
@@ -126,11 +127,11 @@ impl Server {
     }
 
     /// What is said is answered with 204, and by nothing else that happens to listen there.
-    async fn say(&self, request: RequestBuilder) -> Result<(), Failed> {
+    async fn say(&self, request: RequestBuilder) -> Result<Response, Failed> {
         let answer = self.answer(request.timeout(SAY_LIMIT)).await?;
         let status = answer.status();
         if status == StatusCode::NO_CONTENT {
-            return Ok(());
+            return Ok(answer);
         }
         Err(self.strange(status, &excerpt(&self.body(answer).await?)))
     }

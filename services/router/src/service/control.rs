@@ -116,7 +116,7 @@ impl Control {
     pub(super) async fn leave(&self) {
         let left = tokio::time::timeout(LEAVE_LIMIT, self.server.introduce(&self.who.name, &self.state(true))).await;
         match left {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(failed)) => tracing::warn!("could not say that {} has left: {failed}", self.who.name),
             Err(_) => tracing::warn!("could not say that {} has left: no answer in time", self.who.name),
         }
@@ -124,9 +124,13 @@ impl Control {
 
     /// Only what is on the disk is said to be adopted.
     fn state(&self, leaves: bool) -> RouterState {
-        let adopted = self.adopted.all_confirmed().into_iter();
-        let adopted = adopted.map(|(tenant, model, generation)| (proto::subject::key(&tenant, &model), generation));
-        RouterState { boot: self.who.boot.clone(), home: self.who.home.clone(), adopted: adopted.collect(), leaves }
+        let (mut adopted, mut held) = (BTreeMap::new(), BTreeMap::new());
+        for (tenant, model, word) in self.adopted.words() {
+            let place = proto::subject::key(&tenant, &model);
+            held.extend(word.held.map(|held| (place.clone(), held)));
+            adopted.insert(place, word.generation);
+        }
+        RouterState { boot: self.who.boot.clone(), home: self.who.home.clone(), adopted, held, leaves }
     }
 
     /// Says again and again what this router is, at once when there is more on its disk.
@@ -134,7 +138,10 @@ impl Control {
         let (mut pace, began, mut was_known) = (Pace::default(), Instant::now(), false);
         loop {
             match self.server.introduce(&self.who.name, &self.state(false)).await {
-                Ok(()) => {
+                Ok(beat) => {
+                    if let Some(beat) = beat {
+                        self.adopted.beat(&beat).await;
+                    }
                     was_known = true;
                     pace.reset();
                     self.is_fine();

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use chassis::{Bucket, Bus, Core, Heartbeat, Roster, Say, Stamped, Trace, Values};
+use proto::serving::{Beat, Word};
 use rollout::{At, RouterName};
 use tokio::sync::watch;
 
 use super::control::Control;
+use crate::routes::Routes;
 
 /// The other side of a router.
 #[derive(Debug, Clone)]
@@ -61,12 +63,21 @@ impl Feed {
         }
     }
 
-    /// Says which generation of a route is on the disk.
-    pub(super) async fn adopted(&self, place: &str, generation: i64) {
+    /// Hears the beat that is on the bus; the control plane's comes with its answers.
+    pub(super) async fn hear(&self, routes: &Routes) {
+        let Self::Bus(local) = self else { return };
+        let beat = local.bus.watch(Bucket::Beat).borrow().get(Beat::KEY).map(|entry| entry.value.clone());
+        if let Some(beat) = beat {
+            routes.beat(&beat).await;
+        }
+    }
+
+    /// Says what of a route is on the disk.
+    pub(super) async fn adopted(&self, place: &str, word: Word) {
         match self {
             Self::Bus(local) => {
-                if let Err(error) = local.roster.adopt(&local.name, &local.boot, (place, generation)).await {
-                    tracing::warn!("can't say on the bus that {place} is at {generation}: {error:#}");
+                if let Err(error) = local.roster.adopt(&local.name, &local.boot, (place, word)).await {
+                    tracing::warn!("can't say on the bus that {place} is at {}: {error:#}", word.generation);
                 }
             }
             Self::Control(control) => control.has_news(),

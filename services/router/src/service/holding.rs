@@ -1,0 +1,42 @@
+//! Holding candidates back, in tasks of their own: neither an ended lease nor a stop waits for the adoption of other routes, which
+//! waits for the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::subject;
+use rollout::Route;
+
+use super::Life;
+use super::feed::Feed;
+use crate::routes::Routes;
+
+/// Beats and leases are looked at this often: a lease that is over costs at most this more.
+const LEASE_AGAIN: Duration = Duration::from_millis(250);
+/// What could not be saved is tried again this often.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Ends leases until the process stops, and says so; saves again what a disk did not take.
+pub(super) async fn leases(life: Life, routes: Routes, feed: Feed) {
+    let (mut look, mut save) = (tokio::time::interval(LEASE_AGAIN), tokio::time::interval(SAVE_AGAIN));
+    loop {
+        let held = tokio::select! {
+            _ = look.tick() => {
+                feed.hear(&routes).await;
+                routes.end_leases().await
+            }
+            _ = save.tick() => routes.save_again().await,
+            () = life.stop.cancelled() => return,
+        };
+        say(&routes, &feed, &held).await;
+    }
+}
+
+/// Says what is held, as far as it is on disk.
+async fn say(routes: &Routes, feed: &Feed, held: &[Arc<Route>]) {
+    for route in held {
+        if let Some(word) = routes.word(&route.tenant, &route.model) {
+            feed.adopted(&subject::key(&route.tenant, &route.model), word).await;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The updater's own pass: what no message asks for, what a message got lost for, and what routers were seen to serve without
+//! being asked.
+
+use std::collections::BTreeSet;
+
+use chassis::{Bucket, Core, Say, Stamped, Trace, say_now};
+use judge::Span;
+use proto::serving::{Beat, Held, Word};
+use proto::{Message, RouteNews};
+use rollout::Route;
+
+use crate::count::Count;
+use crate::routers::Routers;
+
+/// How often while a rollout is live, and else.
+const PASS_AGAIN: (Span, Span) = (Span(1_000), Span(5_000));
+/// Whoever beats has missed two by then.
+const BEAT_LIMIT: Span = Span(15_000);
+
+/// The pass, and what it has said.
+pub(crate) struct Pass {
+    core: Core,
+    routers: Routers,
+    count: Count,
+    /// Ended leases that were reported, by router and generation.
+    ended: BTreeSet<(String, i64)>,
+}
+
+impl Pass {
+    pub(crate) const fn new(core: Core, routers: Routers, count: Count) -> Self {
+        Self { core, routers, count, ended: BTreeSet::new() }
+    }
+
+    /// Passes until the process stops.
+    pub(crate) async fn run(mut self) {
+        let mut wait = PASS_AGAIN.0;
+        loop {
+            tokio::select! {
+                () = self.core.clock.sleep_until(self.core.clock.now().plus(wait)) => {}
+                () = self.core.stop.cancelled() => return,
+            }
+            wait = match self.once().await {
+                Ok(true) => PASS_AGAIN.0,
+                Ok(false) => PASS_AGAIN.1,
+                Err(error) => {
+                    tracing::warn!("can't compare the wished routes with the served ones, trying again: {error:#}");
+                    PASS_AGAIN.0
+                }
+            };
+        }
+    }
+
+    /// One pass; says whether a rollout is live.
+    async fn once(&mut self) -> Result<bool, store::Error> {
+        let wishes = self.core.store.reader().await?.rows().routes().await?;
+        for wish in &wishes {
+            self.routers.write(wish).await?;
+        }
+        self.report_ended(&wishes).await?;
+        Ok(wishes.iter().any(|wish| wish.rollout_id.is_some()))
+    }
+
+    /// Reports leases that ended at a router, once the control part is whole again: whoever decides about it now would do so in
+    /// vain while the router hears no beat.
+    async fn report_ended(&mut self, wishes: &[Route]) -> Result<(), store::Error> {
+        if !self.hears_beats() {
+            return Ok(());
+        }
+        let mut seen = BTreeSet::new();
+        for wish in wishes.iter().filter(|wish| wish.rollout_id.is_some()) {
+            for (router, word) in self.routers.words(wish) {
+                if word != Some(Word { generation: wish.generation, held: Some(Held::Expired) }) {
+                    continue;
+                }
+                let key = (router.to_string(), wish.generation);
+                if !self.ended.contains(&key) {
+                    tracing::warn!(model = %wish.model, "router {} had no beat for {} s and serves {} of {} alone", key.0, wish.lease_seconds.unwrap_or(0), wish.stable, wish.model);
+                    self.say(expired(wish, &key.0)).await?;
+                    self.count.lease_expired.inc();
+                }
+                seen.insert(key);
+            }
+        }
+        self.ended = seen;
+        Ok(())
+    }
+
+    fn hears_beats(&self) -> bool {
+        let beats = self.core.bus.watch(Bucket::Beat);
+        let beat = beats.borrow().get(Beat::KEY).and_then(|entry| serde_json::from_str::<Beat>(&entry.value).ok());
+        beat.is_some_and(|beat| self.core.clock.now().ms_since(beat.beat_at) <= BEAT_LIMIT.ms())
+    }
+
+    async fn say(&self, say: Say) -> Result<(), store::Error> {
+        let stamped =
+            Stamped { service: "traffic-updater", at: self.core.clock.now(), trace: &Trace::from_parent(None) };
+        say_now(&self.core.bus, self.core.store.begin().await?, &stamped, &[say]).await
+    }
+}
+
+fn expired(wish: &Route, router: &str) -> Say {
+    let rollout = wish.rollout_id.as_ref().map_or("none", |id| id.as_str());
+    let news = RouteNews {
+        tenant: wish.tenant.clone(),
+        model: wish.model.clone(),
+        rollout_id: wish.rollout_id.clone(),
+        generation: wish.generation,
+        target: router.to_owned(),
+        found: None,
+        reason: Some(format!("no beat for {} s", wish.lease_seconds.unwrap_or(0))),
+    };
+    // Once for each generation, so that a report that is said again is known.
+    Say { id: format!("tu.{router}.{rollout}.{}.lease.1", wish.generation), message: Message::RouteExpired(news) }
+}
