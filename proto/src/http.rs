@@ -198,8 +198,9 @@ pub struct Command {
 pub struct Commanded {
     /// Rollback and cancel: whether the split was read back from every router.
     pub applied: bool,
-    /// The rollout after it.
-    pub rollout: RolloutView,
+    /// The rollout after it; absent where the database can't be read, and what was said is recorded later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutView>,
 }
 
 /// The shares of the candidate, in basis points.

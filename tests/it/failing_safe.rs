@@ -9,7 +9,9 @@ use store::Store;
 
 use crate::house::{House, Upstream};
 
+mod disk;
 mod lease;
+mod stop;
 
 /// A tidegate whose parts a test can reach.
 struct Parts {

@@ -160,8 +160,9 @@ impl House {
 
     /// `kill -9`; what is left can be started again at the same address.
     pub(crate) fn killed(mut self) -> Ruin {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        let child = self.child.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
         Ruin { folder: Arc::clone(&self.folder), api: self.api.clone() }
     }
 

@@ -5,9 +5,10 @@ mod in_process;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proto::RolloutCommand;
 use rollout::At;
 use store::{Rows, Said, Store};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 pub(crate) use in_process::Subscription;
 
@@ -145,6 +146,31 @@ impl Bus {
     pub(crate) async fn backlog(&self, rows: &mut Rows<'_>) -> Result<Backlog, store::Error> {
         match self {
             Self::InProcess(bus) => bus.backlog(rows).await,
+        }
+    }
+
+    /// Publishes a stop without a commit: it can only reduce, so it may be heard twice, and before it is recorded.
+    pub fn stop(&self, command: &RolloutCommand) {
+        match self {
+            Self::InProcess(bus) => bus.stop(command),
+        }
+    }
+
+    /// Hears stops as they are published. Whoever lags reads the `stop` table instead.
+    #[must_use]
+    pub fn stops(&self) -> broadcast::Receiver<RolloutCommand> {
+        match self {
+            Self::InProcess(bus) => bus.stops(),
+        }
+    }
+
+    /// Puts a value that can only reduce: it is there at once, and kept as soon as the store takes it.
+    ///
+    /// # Errors
+    /// When the store does not take it; the value is there all the same until the next put.
+    pub async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+        match self {
+            Self::InProcess(bus) => bus.put_first(bucket, key, entry).await,
         }
     }
 

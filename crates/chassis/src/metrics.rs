@@ -54,6 +54,13 @@ struct ByArm {
     arm: &'static str,
 }
 
+/// How a stop reached the routers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRoad {
+    /// `database` or `memory`.
+    road: &'static str,
+}
+
 /// A place where a text is made by somebody else.
 type Page = Box<dyn Fn() -> String + Send + Sync>;
 
@@ -72,6 +79,7 @@ pub struct Metrics {
     pub(crate) redelivered: Family<ByService, Counter>,
     pub(crate) retried: Family<ByService, Counter>,
     pub(crate) late_seconds: Histogram,
+    stops: Family<ByRoad, Counter>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -94,6 +102,7 @@ impl Default for Metrics {
             races_lost: Family::default(),
             redelivered: Family::default(),
             retried: Family::default(),
+            stops: Family::default(),
             late_seconds: Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]),
         };
         metrics.register(|registry| metrics.register_in(registry));
@@ -120,7 +129,13 @@ impl Metrics {
             "Causes that had to wait for the database or the outside world",
             self.retried.clone(),
         );
+        registry.register("stops", "Stops by the road that they took", self.stops.clone());
         registry.register("deadline_late_seconds", "How late deadlines fired", self.late_seconds.clone());
+    }
+
+    /// Counts a stop: recorded in time (`database`), or not yet (`memory`).
+    pub fn stopped(&self, road: &'static str) {
+        self.stops.get_or_create(&ByRoad { road }).inc();
     }
 
     /// Registers what a service counts itself.

@@ -87,6 +87,13 @@ impl Error {
         move |source| Self::Database { doing, source }
     }
 
+    /// Whether the disk is full: people can do something about that.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Database { source: sqlx::Error::Database(cause), .. } = self else { return false };
+        cause.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| code & 0xff == FULL)
+    }
+
     /// Sorts the error (RELIABILITY section 1.2).
     #[must_use]
     pub fn class(&self) -> Class {

@@ -51,9 +51,7 @@ impl Store {
     /// When the database does not answer within 5 s.
     pub async fn begin(&self) -> Result<Tx, Error> {
         match self {
-            Self::Sqlite(sqlite) => {
-                Ok(Tx::Sqlite(sqlite.writer.begin_with("begin immediate").await.map_err(Error::of("begin"))?))
-            }
+            Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin().await.map_err(Error::of("begin"))?)),
         }
     }
 

@@ -77,6 +77,21 @@ impl Sqlite {
         Ok(Self { writer, readers, pages, _lock: Arc::new(lock) })
     }
 
+    /// Begins a transaction on the one writer. After SQLite rolled back by itself, as it does on a full disk, the driver counts
+    /// its connection as inside a transaction for ever: that one is closed, and opened anew.
+    pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        const BEGIN: &str = "begin immediate";
+        match self.writer.begin_with(BEGIN).await {
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let broken = self.writer.acquire().await?;
+                // Whatever closing says, the connection is gone.
+                let _ = broken.close().await;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        }
+    }
+
     /// Folds the write-ahead log into the file and closes it.
     pub async fn close(&self) {
         self.pages.close().await;

@@ -16,6 +16,7 @@ mod rollout_view;
 mod rollouts;
 mod routers;
 mod said;
+mod stop;
 mod upstream;
 mod verb;
 mod version;

@@ -72,6 +72,10 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
@@ -85,6 +89,10 @@ impl Refusal {
 
 impl From<store::Error> for Refusal {
     fn from(error: store::Error) -> Self {
+        if error.is_full() {
+            tracing::error!("the disk of the database is full: {error:#}");
+            return Self::unavailable("the disk of the database is full; nothing was changed, make room and try again");
+        }
         tracing::warn!("the database did not answer a request: {error:#}");
         Self::unavailable("the database does not answer; nothing was changed, try again")
     }

@@ -21,7 +21,7 @@ const SERVICE: &str = "api";
 /// The source of its messages.
 pub(crate) const SOURCE: &str = "/tidegate/api";
 /// How long a write waits for its outcome before it answers 202.
-const OUTCOME_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const OUTCOME_LIMIT: Duration = Duration::from_secs(2);
 /// What a trace adds to a message, with room to spare.
 const STAMP_BYTES: usize = 512;
 /// Longest `Idempotency-Key`, in bytes.
@@ -92,15 +92,25 @@ impl Asked<'_> {
     /// Remembers under the key, if there is one, what the request becomes; `false` when another one was quicker.
     pub(crate) async fn remember(&self, core: &Core, tx: &mut Tx, message_id: &str) -> Answer<bool> {
         let Some(key) = self.key()? else { return Ok(true) };
-        let row = IdempotencyRow {
+        let row = self.row(core, key, message_id);
+        Ok(tx.apply(&Change::Idempotency(Box::new(row))).await? == Written::Done)
+    }
+
+    /// The row of the key that this request names, if it names one.
+    pub(crate) fn key_row(&self, core: &Core) -> Answer<Option<IdempotencyRow>> {
+        let id = format!("cmd.{}", Uuid::now_v7().simple());
+        Ok(self.key()?.map(|key| self.row(core, key, &id)))
+    }
+
+    fn row(&self, core: &Core, key: String, id: &str) -> IdempotencyRow {
+        IdempotencyRow {
             tenant: self.tenant.clone(),
             key,
             request_hash: self.hash(),
-            message_id: message_id.to_owned(),
+            message_id: id.to_owned(),
             answer: serde_json::Value::Null,
             created_at: core.clock.now(),
-        };
-        Ok(tx.apply(&Change::Idempotency(Box::new(row))).await? == Written::Done)
+        }
     }
 
     /// Says the message and gives its id.

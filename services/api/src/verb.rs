@@ -1,23 +1,29 @@
 //! Words said to a rollout. They are checked by `decide` itself, so that a refusal is immediate; saying one again does nothing.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use chassis::{Core, MOVED_SINCE, still_there};
-use proto::http::{Command, Commanded};
+use proto::http::{Command, Commanded, RolloutView};
 use proto::{Message, RolloutCommand};
-use rollout::{Fact, Refusal as Refused, Rollout, Seen, Verb, What, decide};
+use rollout::{Fact, Refusal as Refused, Rollout, Route, Seen, Verb, What, decide};
 
 use crate::problem::{Answer, NAME_BYTES_MAX, REASON_BYTES_MAX, Refusal, body, bounded};
 use crate::rollout_view::whole;
 use crate::rollouts::found;
 use crate::said::{Asked, Outcome, SOURCE, settled};
+use crate::stop::{self, Stop};
 
 /// Who handles the words.
 const SCHEDULER: &str = "stage-scheduler";
 /// Who speaks where nobody has a key.
 const LOCAL: &str = "local";
+
+/// A stop that can't be checked against the database by then goes by what the bus knows.
+const READ_LIMIT: Duration = Duration::from_millis(200);
 
 /// A word with what was said beside it.
 struct Word {
@@ -39,7 +45,16 @@ pub(crate) async fn say(
     bounded("actor", command.actor.as_deref(), NAME_BYTES_MAX)?;
     bounded("reason", command.reason.as_deref(), REASON_BYTES_MAX)?;
     let if_version = if verb.turns_back() { None } else { if_match(&headers)? };
-    let row = found(&mut core.store.page().await?.rows(), &id).await?;
+    let read = async { found(&mut core.store.page().await?.rows(), &id).await };
+    let row = if verb.turns_back() {
+        match tokio::time::timeout(READ_LIMIT, read).await {
+            Ok(Ok(row)) => row,
+            Ok(Err(refusal)) if !refusal.is_unavailable() => return Err(refusal),
+            _ => return stop::blind(&core, &id, |route| stopping(route, Word { verb, command, if_version })).await,
+        }
+    } else {
+        read.await?
+    };
     let asked = Asked {
         headers: &headers,
         tenant: &row.tenant,
@@ -53,6 +68,15 @@ async fn said(core: &Core, asked: &Asked<'_>, row: &Rollout, word: Word) -> Answ
     let verb = word.verb;
     let id = match asked.earlier(core).await? {
         Some(id) => Some(id),
+        None if is_new(core, row, &word).await? && verb.turns_back() => {
+            let stop = Stop::new(spoken(row, word), asked.key_row(core)?);
+            let (id, serving) =
+                (stop.id.clone(), stop::on_the_way(core, |route| route.rollout_id.as_ref() == Some(&row.id)));
+            if !stop.say(core).await? {
+                return unrecorded(core, row, serving).await;
+            }
+            Some(id)
+        }
         None if is_new(core, row, &word).await? => Some(asked.say(core, message(row, word)).await?),
         None => None,
     };
@@ -72,8 +96,18 @@ async fn said(core: &Core, asked: &Asked<'_>, row: &Rollout, word: Word) -> Answ
         return Err(refused(&now, verb, &why.unwrap_or(outcome)));
     }
     let done = if verb.turns_back() { applied } else { settled };
-    let answer = Commanded { applied, rollout: whole(&mut rows, &now).await? };
+    let answer = Commanded { applied, rollout: Some(whole(&mut rows, &now).await?) };
     Ok((if done { StatusCode::OK } else { StatusCode::ACCEPTED }, Json(answer)))
+}
+
+/// The answer to a stop that the database did not take in time: whether the routers hold the rollout all the same.
+async fn unrecorded(core: &Core, row: &Rollout, serving: Option<Route>) -> Answer<(StatusCode, Json<Commanded>)> {
+    let applied = match serving {
+        Some(route) => stop::held(core, &route).await,
+        None => false,
+    };
+    let status = if applied { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(Commanded { applied, rollout: Some(RolloutView::of(row)) })))
 }
 
 /// Whether there is anything to say: `false` when it is so already. A word for a stage that is left is said all the same: its
@@ -130,18 +164,36 @@ fn if_match(headers: &HeaderMap) -> Answer<Option<i64>> {
     }
 }
 
-fn message(row: &Rollout, word: Word) -> Message {
-    let Word { verb, command, if_version } = word;
-    let said = RolloutCommand {
+fn spoken(row: &Rollout, word: Word) -> RolloutCommand {
+    RolloutCommand {
         tenant: row.tenant.clone(),
         model: row.model.clone(),
         rollout_id: row.id.clone(),
-        verb,
+        verb: word.verb,
         owner: LOCAL.to_owned(),
-        actor: command.actor,
-        reason: command.reason,
-        if_version,
-    };
+        actor: word.command.actor,
+        reason: word.command.reason,
+        if_version: word.if_version,
+    }
+}
+
+/// A stop of the rollout that a route belongs to.
+fn stopping(route: &Route, word: Word) -> Option<RolloutCommand> {
+    Some(RolloutCommand {
+        tenant: route.tenant.clone(),
+        model: route.model.clone(),
+        rollout_id: route.rollout_id.clone()?,
+        verb: word.verb,
+        owner: LOCAL.to_owned(),
+        actor: word.command.actor,
+        reason: word.command.reason,
+        if_version: None,
+    })
+}
+
+fn message(row: &Rollout, word: Word) -> Message {
+    let verb = word.verb;
+    let said = spoken(row, word);
     match verb {
         Verb::Advance => Message::RolloutAdvance(said),
         Verb::Pause => Message::RolloutPause(said),

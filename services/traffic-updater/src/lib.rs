@@ -12,6 +12,7 @@ use chassis::Core;
 pub fn serve(core: &Core) {
     let (routers, count) = (routers::Routers::new(core), count::Count::new(core));
     chassis::serve(core, handler::TrafficUpdater::new(routers.clone()));
+    core.tasks.spawn(pass::stops(core.clone(), routers.clone()));
     core.tasks.spawn(pass::Pass::new(core.clone(), routers, count).run());
 }
 

@@ -7,13 +7,31 @@ use chassis::{Bucket, Core, Say, Stamped, Trace, say_now};
 use judge::Span;
 use proto::serving::{Beat, Held, Word};
 use proto::{Message, RouteNews};
-use rollout::Route;
+use rollout::{Direction, Route};
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::count::Count;
 use crate::routers::Routers;
 
 /// How often while a rollout is live, and else.
 const PASS_AGAIN: (Span, Span) = (Span(1_000), Span(5_000));
+/// Hears stops, and acts before any transaction, until the process stops. What it lags behind the pass finds in the table.
+pub(crate) async fn stops(core: Core, routers: Routers) {
+    let mut stops = core.bus.stops();
+    loop {
+        let heard = tokio::select! { heard = stops.recv() => heard, () = core.stop.cancelled() => return };
+        match heard {
+            Ok(command) => {
+                if let Err(error) = routers.stop(&command).await {
+                    tracing::warn!(rollout.id = %command.rollout_id, "the stop of {} is on the bus, but not kept yet: {error:#}", command.rollout_id);
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
 /// Whoever beats has missed two by then.
 const BEAT_LIMIT: Span = Span(15_000);
 
@@ -52,8 +70,14 @@ impl Pass {
 
     /// One pass; says whether a rollout is live.
     async fn once(&mut self) -> Result<bool, store::Error> {
-        let wishes = self.core.store.reader().await?.rows().routes().await?;
-        for wish in &wishes {
+        let mut reader = self.core.store.reader().await?;
+        let mut wishes = reader.rows().routes().await?;
+        let stopped = reader.rows().stopped().await?;
+        drop(reader);
+        for wish in &mut wishes {
+            wish.stopped = wish.direction == Direction::Forward
+                && wish.arms.len() > 1
+                && wish.rollout_id.as_ref().is_some_and(|id| stopped.contains(id));
             self.routers.write(wish).await?;
         }
         self.report_ended(&wishes).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::{Bucket, Bus, Clock, Core, Entry, Roster, failpoint};
+use proto::RolloutCommand;
 use proto::serving::{Held, Word};
 use rollout::{Direction, Route, RouterName};
 
@@ -42,13 +43,19 @@ impl Routers {
         loop {
             let there = self.bus.watch(Bucket::Route).borrow().get(&key).cloned();
             let served = there.as_ref().and_then(|entry| serde_json::from_str::<Route>(&entry.value).ok());
+            let mut wish = wish.clone();
             match served {
                 Some(served) if served.generation > wish.generation => return Ok(false),
-                Some(served) if served == *wish => return Ok(true),
-                _ => {}
+                Some(served) => {
+                    // That it was stopped is never taken away.
+                    wish.stopped |= served.stopped && served.generation == wish.generation;
+                    if served == wish {
+                        return Ok(true);
+                    }
+                }
+                None => {}
             }
-            let value = serde_json::to_string(wish)
-                .map_err(|cause| store::Error::Stored { what: "route", cause: cause.to_string() })?;
+            let value = text(&wish)?;
             if self
                 .bus
                 .put(Bucket::Route, &key, Entry { revision: there.map_or(0, |entry| entry.revision), value })
@@ -102,4 +109,26 @@ impl Routers {
     pub(crate) fn words(&self, wish: &Route) -> Vec<(RouterName, Option<Word>)> {
         self.roster.words(self.clock.now(), &proto::subject::key(&wish.tenant, &wish.model))
     }
+
+    /// Adds to the value of a stopped rollout that it was stopped: at once, and before anything is in the database.
+    pub(crate) async fn stop(&self, command: &RolloutCommand) -> Result<(), store::Error> {
+        let key = proto::subject::key(&command.tenant, &command.model);
+        loop {
+            let Some(there) = self.bus.watch(Bucket::Route).borrow().get(&key).cloned() else { return Ok(()) };
+            let Ok(mut route) = serde_json::from_str::<Route>(&there.value) else { return Ok(()) };
+            let is_it = route.rollout_id.as_ref() == Some(&command.rollout_id) && route.direction == Direction::Forward;
+            if !is_it || route.stopped || route.arms.len() < 2 {
+                return Ok(());
+            }
+            route.stopped = true;
+            if self.bus.put_first(Bucket::Route, &key, Entry { revision: there.revision, value: text(&route)? }).await?
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn text(route: &Route) -> Result<String, store::Error> {
+    serde_json::to_string(route).map_err(|cause| store::Error::Stored { what: "route", cause: cause.to_string() })
 }

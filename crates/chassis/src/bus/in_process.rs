@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use proto::RolloutCommand;
 use proto::subject::fits;
 use store::{BusValue, Rows, Store, Tx};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::{Backlog, Batch, Bucket, Entry, Values};
 use crate::clock::Clock;
@@ -16,6 +17,8 @@ use crate::handler::Consumer;
 
 /// Rows read at once.
 const BATCH: i64 = 100;
+/// Stops that a slow listener may be behind.
+const STOPS: usize = 1_024;
 /// A wake-up that got lost, which none should, costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -31,6 +34,7 @@ pub struct InProcess {
     commits: Arc<watch::Sender<i64>>,
     buckets: Arc<BTreeMap<Bucket, watch::Sender<Values>>>,
     putting: Arc<tokio::sync::Mutex<()>>,
+    stops: broadcast::Sender<RolloutCommand>,
 }
 
 /// Where a consumer stands.
@@ -65,6 +69,7 @@ impl InProcess {
             commits: Arc::new(watch::channel(0).0),
             buckets: Arc::new(buckets),
             putting: Arc::default(),
+            stops: broadcast::channel(STOPS).0,
         })
     }
 
@@ -114,6 +119,29 @@ impl InProcess {
         tx.commit().await?;
         let _ = failpoint::reach("bucket_after_commit").await;
         Ok(swap(sender, key, entry))
+    }
+
+    pub(super) fn stop(&self, command: &RolloutCommand) {
+        // Without a listener there is no router to be told.
+        let _ = self.stops.send(command.clone());
+    }
+
+    pub(super) fn stops(&self) -> broadcast::Receiver<RolloutCommand> {
+        self.stops.subscribe()
+    }
+
+    pub(super) async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+        if !swap(&self.buckets[&bucket], key, entry.clone()) {
+            return Ok(false);
+        }
+        let _one_at_a_time = self.putting.lock().await;
+        let mut tx = self.store.begin().await?;
+        let value = BusValue { key: key.to_owned(), revision: entry.revision, value: entry.value };
+        // Lost means that a newer value is kept already.
+        if tx.put_bus_value(bucket.name(), &value, self.clock.now()).await? {
+            tx.commit().await?;
+        }
+        Ok(true)
     }
 
     pub(super) fn passed(&self) -> i64 {

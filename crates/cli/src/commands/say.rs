@@ -19,13 +19,19 @@ pub(crate) async fn say(client: &Client, screen: Screen, verb: Verb, said: &Said
     let if_match = (!is_retreat).then_some(seen.version);
     let command = Command { actor: who(), reason: said.reason.clone() };
     let commanded = client.say(&seen.id, verb, &command, if_match).await?;
-    screen.line(if is_retreat { retreat(&commanded) } else { progress::line(&commanded.rollout) })?;
+    screen.line(match &commanded.rollout {
+        Some(rollout) if !is_retreat => progress::line(rollout),
+        _ => retreat(&commanded),
+    })?;
     Ok(Exit::Done)
 }
 
 /// What `applied` means, in the words of whoever must decide whether to worry.
 fn retreat(commanded: &Commanded) -> String {
-    let rollout = &commanded.rollout;
+    let Some(rollout) = &commanded.rollout else {
+        let applied = commanded.applied;
+        return format!("applied: {applied}; the database can't be read, so this is recorded when it is back");
+    };
     let former = rollout.previous.as_ref().map_or_else(|| "nothing".to_owned(), |version| format!("{version}"));
     if commanded.applied {
         let what = if rollout.stage == Stage::Retreating || rollout.split.applied == 0 {

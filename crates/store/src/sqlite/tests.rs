@@ -192,3 +192,16 @@ async fn a_database_that_is_busy_or_full_is_not_called_damaged() {
     let error = unsound(&file)(error);
     assert_eq!((error.class(), error.to_string()), (Class::Transient, "database: open".to_owned()));
 }
+
+#[tokio::test]
+async fn a_writer_that_sqlite_rolled_back_by_itself_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = opened(folder.path()).await;
+    let mut tx = sqlite.begin().await.unwrap();
+    // As SQLite does by itself on a full disk.
+    sqlx::query("rollback").execute(&mut *tx).await.unwrap();
+    drop(tx);
+    for _ in 0..2 {
+        sqlite.begin().await.unwrap().commit().await.unwrap();
+    }
+}

@@ -26,6 +26,7 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     let sampling = Sampling::new(feed.clone(), running.counts.clone(), life.clock.clone());
     let (adopted, fresh) = mpsc::unbounded_channel();
     let sampler = life.tasks.spawn(sampling.run(running.routes.clone(), fresh));
+    life.tasks.spawn(holding::stops(life.clone(), running.routes.clone(), feed.clone()));
     life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), feed.clone()));
     let mut routes = feed.routes();
     let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), revisions: BTreeMap::new() };

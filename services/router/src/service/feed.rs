@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use chassis::{Bucket, Bus, Core, Heartbeat, Roster, Say, Stamped, Trace, Values};
+use proto::RolloutCommand;
 use proto::serving::{Beat, Word};
 use rollout::{At, RouterName};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::control::Control;
 use crate::routes::Routes;
@@ -60,6 +61,14 @@ impl Feed {
             Ok(true) => {}
             Ok(false) => tracing::error!("another router is called {}, so this one counts for nothing", local.name),
             Err(error) => tracing::warn!("can't say on the bus that {} lives: {error:#}", local.name),
+        }
+    }
+
+    /// Stops as they are published in this process.
+    pub(super) fn stops(&self) -> Option<broadcast::Receiver<RolloutCommand>> {
+        match self {
+            Self::Bus(local) => Some(local.bus.stops()),
+            Self::Control(_) => None,
         }
     }
 

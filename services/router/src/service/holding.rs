@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proto::subject;
 use rollout::Route;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::Life;
 use super::feed::Feed;
@@ -37,6 +38,28 @@ async fn say(routes: &Routes, feed: &Feed, held: &[Arc<Route>]) {
     for route in held {
         if let Some(word) = routes.word(&route.tenant, &route.model) {
             feed.adopted(&subject::key(&route.tenant, &route.model), word).await;
+        }
+    }
+}
+
+/// Holds stopped rollouts until the process stops: at once on hearing of one, and said when it is on disk.
+pub(super) async fn stops(life: Life, routes: Routes, feed: Feed) {
+    // What the control plane stops comes with the value of its route.
+    let Some(mut stops) = feed.stops() else { return };
+    loop {
+        let heard = tokio::select! { heard = stops.recv() => heard, () = life.stop.cancelled() => return };
+        match heard {
+            Ok(command) => {
+                let (routes, feed) = (routes.clone(), feed.clone());
+                // The next stop must not wait for the disk of this one.
+                life.tasks.spawn(async move {
+                    let held = routes.stop(&command.tenant, &command.model, &command.rollout_id).await;
+                    say(&routes, &feed, &held).await;
+                });
+            }
+            // The value of the route says it too.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
         }
     }
 }

@@ -1,0 +1,57 @@
+//! The stop road: a rollback with the database stalled, and with not even reads of it.
+
+use serde_json::json;
+
+use super::Parts;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_takes_the_traffic_back_while_the_database_is_stalled_and_is_recorded_later() {
+    let parts = Parts::start().await;
+    let id = parts.half("stalled", json!({})).await;
+    let stalled = parts.core.store.begin().await.unwrap();
+    let (status, answer) =
+        parts.house.post(&format!("/v1/rollouts/{id}/rollback"), &json!({"reason": "it is slow"})).await;
+    assert_eq!((status, &answer["applied"]), (200, &json!(true)), "{answer}");
+    assert_eq!(answer["rollout"]["id"], json!(id));
+    assert_eq!(parts.candidates("stalled").await, 0);
+    assert!(parts.core.metrics.page().contains(r#"tidegate_stops_total{road="memory"} 1"#));
+    drop(stalled);
+    let ended = parts.house.ended(&id).await;
+    assert_eq!((&ended["stage"], &ended["reason"]), (&json!("rolled_back"), &json!("rollback: it is slow")));
+    assert_eq!(parts.candidates("stalled").await, 0);
+    assert_eq!(parts.facts(&id).await.iter().filter(|fact| *fact == "commanded").count(), 1, "recorded once");
+    assert!(parts.core.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_needs_not_even_reads_of_the_database() {
+    let parts = Parts::start().await;
+    let id = parts.half("blind", json!({})).await;
+    let stalled = parts.core.store.begin().await.unwrap();
+    let mut readers = Vec::new();
+    while let Ok(Ok(reader)) =
+        tokio::time::timeout(std::time::Duration::from_millis(500), parts.core.store.page()).await
+    {
+        readers.push(reader);
+    }
+    let (status, answer) = parts.house.post(&format!("/v1/rollouts/{id}/rollback"), &json!({})).await;
+    assert_eq!((status, &answer), (200, &json!({"applied": true})));
+    assert_eq!(parts.candidates("blind").await, 0);
+    let (status, answer) = parts.house.post("/v1/rollouts/unknown/rollback", &json!({})).await;
+    assert_eq!(status, 503, "{answer}");
+    drop((stalled, readers));
+    assert_eq!(parts.house.ended(&id).await["stage"], json!("rolled_back"));
+    assert!(parts.core.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_with_everything_alive_is_recorded_before_it_is_answered() {
+    let parts = Parts::start().await;
+    let id = parts.half("alive", json!({})).await;
+    let (status, answer) = parts.house.post(&format!("/v1/rollouts/{id}/cancel"), &json!({})).await;
+    assert!(status == 200 || status == 202, "{answer}");
+    assert_eq!(parts.candidates("alive").await, 0);
+    assert_eq!(parts.house.ended(&id).await["stage"], json!("cancelled"));
+    assert!(parts.core.metrics.page().contains("tidegate_stops_total{road="), "{}", parts.core.metrics.page());
+    assert!(parts.core.stop().await);
+}
