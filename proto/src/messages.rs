@@ -379,6 +379,9 @@ pub struct RolloutWaiting {
     pub model: Model,
     /// Which rollout.
     pub rollout_id: RolloutId,
+    /// Of the row after it; 0 from a release that did not say.
+    #[serde(default)]
+    pub version: i64,
     /// Where.
     pub stage: Stage,
     /// Since when.

@@ -189,6 +189,7 @@ fn message(next: &Rollout, intent: &Intent, now: At) -> Option<Message> {
             tenant,
             model,
             rollout_id,
+            version: next.version,
             stage: next.stage,
             since: next.entered_at,
             until: next.wake_at,

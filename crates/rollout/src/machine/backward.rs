@@ -1,17 +1,20 @@
 //! Turning back, from every stage that can, and the stage that waits until the traffic is back.
 
+use judge::Span;
 use statig::Outcome;
 
 use super::Draft;
 use super::draft::AGAIN_AT_MOST;
 use crate::decide::Refusal;
 use crate::fact::{Fact, Verb, What};
-use crate::instant::At;
 use crate::intent::Intent;
 use crate::plan::OnLeaseExpired;
+use crate::row::Rollout;
 use crate::stage::Stage;
 
-/// A retreat that waits for its target is told to people this often, in milliseconds.
+/// A retreat that is not applied by then is told to people,
+pub(super) const RETREAT_TOLD: Span = Span(2_000);
+/// and again this often, in milliseconds.
 const RETREAT_PAGE_MS: i64 = 15 * 60 * 1000;
 
 /// How a rollout that turns back will end, and why.
@@ -127,17 +130,21 @@ pub(super) fn retreating(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
         // The reason of the retreat stays; the failure is in the log.
         What::SplitFailed { generation, .. } if *generation == draft.row().generation => draft.keep(None),
         What::DeadlinePassed { .. } if draft.is_due(fact) => {
-            // From one deadline to the next, not from the last move: a failure noted in between must not swallow a page. By then
-            // they are a minute apart, and each counts what is up to a minute before it.
-            let since = draft.row().entered_at.plus(AGAIN_AT_MOST);
-            let pages = |at: Option<At>| at.map_or(0, |at| at.ms_since(since) / RETREAT_PAGE_MS);
-            let before = pages(draft.row().wake_at);
+            // From one deadline to the next, not from the last move: a failure noted in between must not swallow a page.
+            let before = pages(draft.row());
             draft.retreat();
-            if pages(draft.row().wake_at) > before {
+            if pages(draft.row()) > before {
                 draft.say(Intent::Remind);
             }
             Outcome::Handled
         }
         _ => Outcome::Super,
     }
+}
+
+/// How many pages people have got by the deadline of a retreat. The first comes at a deadline of its own. From the second on
+/// deadlines are a minute apart, and each counts what is up to a minute before it: none comes early.
+fn pages(row: &Rollout) -> i64 {
+    let waited = row.wake_at.map_or(0, |at| at.ms_since(row.entered_at)) - RETREAT_TOLD.ms();
+    i64::from(waited > 0) + (waited - AGAIN_AT_MOST.ms()).max(0) / RETREAT_PAGE_MS
 }

@@ -3,6 +3,7 @@
 use judge::{OnInconclusive, Span};
 use statig::Outcome;
 
+use super::backward::RETREAT_TOLD;
 use crate::decide::{Decision, Refusal};
 use crate::fact::{Fact, What};
 use crate::instant::At;
@@ -318,7 +319,8 @@ impl Draft {
     pub(super) fn retreat(&mut self) {
         let split = Split::candidate(Share::ZERO);
         self.say(Intent::ApplySplit { generation: self.row.generation, direction: Direction::Back, split });
-        self.wake(again(self.row.entered_at, self.now, RETREAT_AGAIN));
+        let (at, told) = (again(self.row.entered_at, self.now, RETREAT_AGAIN), self.row.entered_at.plus(RETREAT_TOLD));
+        self.wake(if told > self.now { at.min(told) } else { at });
     }
 
     /// Nothing can happen any more.

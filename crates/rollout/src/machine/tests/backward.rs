@@ -127,6 +127,26 @@ fn a_stop_ends_in_the_stage_of_who_said_it() {
 }
 
 #[test]
+fn a_retreat_that_is_not_applied_pages_after_two_seconds_and_only_then() {
+    let reminded_ms = |journey: &Journey, start: At| -> Vec<i64> {
+        let reminders = journey.said.iter().filter(|(at, intent)| *intent == Intent::Remind && *at >= start);
+        reminders.map(|(at, _)| at.ms_since(start)).collect()
+    };
+    let mut journey = Journey::of(preset("agent-default")).until(Stage::Observing, 0);
+    journey.say(Verb::Rollback).unwrap();
+    let start = journey.now;
+    journey.wait(14 * MINUTE);
+    assert_eq!(reminded_ms(&journey, start), [2 * SECOND]);
+
+    let mut quick = Journey::of(preset("agent-default")).until(Stage::Observing, 0);
+    quick.say(Verb::Rollback).unwrap();
+    let start = quick.now;
+    quick.wait(SECOND + SECOND / 2);
+    quick.applied();
+    assert_eq!((reminded_ms(&quick, start), quick.row.stage), (vec![], Stage::RolledBack));
+}
+
+#[test]
 fn a_retreat_that_waits_pages_each_15_minutes() {
     let mut journey = Journey::of(preset("agent-default")).until(Stage::Observing, 0);
     journey.say(Verb::Rollback).unwrap();
