@@ -22,7 +22,9 @@ pub use fact::{Before, Fact, Seen, Verb, What};
 pub use instant::At;
 pub use intent::Intent;
 pub use name::{BadName, Model, PolicyName, RolloutId, RouterName, Tenant, Version};
-pub use plan::{Gate, Health, ModelSpec, Off, OnLeaseExpired, Plan, Smoke, Step, Strategy, WhenLive, Workload};
+pub use plan::{
+    Gate, Health, ModelSpec, Off, OnLeaseExpired, PageResolve, Plan, Smoke, Step, Strategy, WhenLive, Workload,
+};
 pub use policy::{Origin, Policy, PolicyError, PolicyStep, Problem, Row};
 pub use route::{Arm, Direction, Match, NoKey, Route};
 pub use row::{MACHINE, Request, Rollout};

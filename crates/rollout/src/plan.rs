@@ -43,6 +43,25 @@ pub enum OnLeaseExpired {
     Rollback,
 }
 
+/// Who ends a page once its rollout is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageResolve {
+    /// The end of the rollout.
+    #[default]
+    Automatic,
+    /// A person.
+    ByHand,
+}
+
+impl PageResolve {
+    /// Whether nobody chose otherwise.
+    #[must_use]
+    pub fn is_automatic(&self) -> bool {
+        *self == Self::Automatic
+    }
+}
+
 /// A person's approval, asked before a step's split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
@@ -120,6 +139,9 @@ pub struct Plan {
     pub when_live: WhenLive,
     /// Whether a retry puts the same sessions into the candidate.
     pub keep_cohort: bool,
+    /// Who ends a page once the rollout is over.
+    #[serde(default, skip_serializing_if = "PageResolve::is_automatic")]
+    pub page_resolve: PageResolve,
     /// Asked before the first split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smoke: Option<Smoke>,

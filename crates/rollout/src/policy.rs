@@ -9,7 +9,7 @@ use judge::settings::Settings;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::name::PolicyName;
-use crate::plan::{OnLeaseExpired, Plan, Smoke, Strategy, WhenLive};
+use crate::plan::{OnLeaseExpired, PageResolve, Plan, Smoke, Strategy, WhenLive};
 
 mod check;
 mod compile;
@@ -69,6 +69,8 @@ struct Terms {
     on_drift: Option<OnDrift>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_cohort: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_resolve: Option<PageResolve>,
     #[serde(skip_serializing_if = "Option::is_none")]
     smoke: Option<Smoke>,
 }

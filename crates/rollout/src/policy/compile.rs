@@ -102,6 +102,7 @@ fn plan_of(policy: &Policy, resolved: &Resolved) -> Plan {
         pause_limit: terms.pause_limit.unwrap_or(PAUSE_LIMIT),
         when_live: terms.when_live.unwrap_or_default(),
         keep_cohort: terms.keep_cohort.unwrap_or_default(),
+        page_resolve: terms.page_resolve.unwrap_or_default(),
         smoke: terms.smoke.clone(),
         notes: notes(policy, resolved),
     }

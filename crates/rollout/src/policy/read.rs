@@ -27,6 +27,7 @@ const OURS: &[&str] = &[
     "when_live",
     "on_drift",
     "keep_cohort",
+    "page_resolve",
     "smoke",
 ];
 
@@ -66,6 +67,7 @@ fn terms(fields: &Fields<'_>, findings: &mut Findings) -> Terms {
         when_live: fields.read("when_live", findings, typed),
         on_drift: fields.read("on_drift", findings, on_drift),
         keep_cohort: fields.read("keep_cohort", findings, typed),
+        page_resolve: fields.read("page_resolve", findings, typed),
         smoke: smoke(fields, findings),
     }
 }

@@ -48,6 +48,7 @@ fn the_table_says_what_applies_and_where_it_came_from() {
     when_live = reject (default)
     on_drift = restore (default)
     keep_cohort = false (default)
+    page_resolve = automatic (default)
     smoke = none (default)
     ");
 }
