@@ -20,7 +20,7 @@ fn the_demo_promotes_the_good_version_and_takes_the_bad_one_back() {
     let out = Command::new(binary()).arg("demo").output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
-    for word in ["completed", "rolled_back"] {
+    for word in ["completed", "rolled_back", "PagerDuty pages opened", "PagerDuty change events"] {
         assert!(text.contains(word), "`{word}` is missing in {text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

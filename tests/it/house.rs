@@ -89,6 +89,12 @@ impl House {
         Self::try_start(folder, log, &ANYWHERE, variables)
     }
 
+    /// One that tells receivers, with the variables that name them.
+    pub(crate) fn start_telling(folder: Arc<TempDir>, receivers: &[(String, String)]) -> Self {
+        let variables: Vec<_> = receivers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Self::start_as(folder, Stdio::inherit(), &variables)
+    }
+
     fn start_with(folder: Arc<TempDir>, log: Stdio, places: &Places<'_>) -> Self {
         Self::try_start(folder, log, places, &[]).expect("tidegate up ends before it says where it listens")
     }

@@ -20,6 +20,7 @@ mod kills;
 mod load;
 mod lone_router;
 mod modelsim;
+mod notifying;
 mod observing;
 mod parked;
 mod people;

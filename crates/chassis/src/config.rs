@@ -60,6 +60,11 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         }
     }
 
+    /// The variable as it is written; none when it is not set, or set to nothing.
+    pub fn text(&self, name: &str) -> Option<String> {
+        (self.get)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
     /// Adds a mistake that only shows when values are seen together.
     pub fn mistake(&mut self, mistake: impl Into<String>) {
         self.mistakes.push(mistake.into());

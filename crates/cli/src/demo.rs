@@ -5,6 +5,7 @@
 //! anything is not as it should be, so it is a test of the whole as well.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -22,12 +23,14 @@ mod play;
 mod rows;
 mod samples;
 mod story;
+mod told;
 mod transcript;
 mod verify;
 
 use folder::Folder;
 use play::Played;
 use story::Story;
+use told::Outside;
 use transcript::Transcript;
 
 /// What every story needs.
@@ -36,19 +39,27 @@ struct Scene {
     client: Client,
     router: SocketAddr,
     transcript: Transcript,
+    outside: Arc<Outside>,
 }
 
 pub(crate) async fn run(arguments: &DemoArguments, screen: Screen) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let folder = Folder::new().context("can't make a temporary folder")?;
+    let outside = Outside::start().await.context("can't start the receivers")?;
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options =
-        Options { data: folder.path().to_owned(), listen: anywhere, router: Some(anywhere), prometheus: None };
+    let options = Options {
+        data: folder.path().to_owned(),
+        listen: anywhere,
+        router: Some(anywhere),
+        prometheus: None,
+        receivers: outside.configuration(folder.path())?,
+    };
     let embedded = Embedded::start(options).await.context("can't start the embedded form")?;
     let scene = Scene {
         client: Client::new(&format!("http://{}", embedded.api), None),
         router: embedded.router.context("the demo has no router")?,
         transcript: Transcript::new(screen, began),
+        outside: Arc::new(outside),
     };
     let shown = tokio::select! {
         shown = show(&scene, arguments.scenario) => shown.map(Some),
@@ -89,6 +100,9 @@ async fn show(scene: &Scene, scenario: Scenario) -> anyhow::Result<Shown> {
         let measured = measure::measure(played);
         transcript.table(played, &measured)?;
         flaws.extend(verify::flaws(played, &measured));
+        let told = scene.outside.told(played).await;
+        transcript.told_outside(told)?;
+        flaws.extend(told.flaw(played));
     }
     transcript.closing(&flaws)?;
     Ok(Shown { played, flaws })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use chassis::{Clock, Core, Prometheus};
+use notifier::Receivers;
 use store::Store;
 
 /// Where it keeps what it must remember, and where it listens.
@@ -18,6 +19,8 @@ pub struct Options {
     pub router: Option<SocketAddr>,
     /// The Prometheus that policies may ask.
     pub prometheus: Option<Prometheus>,
+    /// Who is told what becomes of a rollout.
+    pub receivers: Receivers,
 }
 
 /// A running tidegate.
@@ -66,6 +69,7 @@ impl Embedded {
         analyzer::serve(core);
         traffic_updater::serve(core);
         deployer::serve(core);
+        notifier::serve(core, options.receivers.clone());
         Ok((api, router))
     }
 

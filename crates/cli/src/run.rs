@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use chassis::{Environment, Prometheus};
 use clap::Parser as _;
+use notifier::Receivers;
 use rollout::Verb;
 
 use crate::arguments::{Arguments, Command, RouterArguments, UpArguments};
@@ -87,9 +88,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
 async fn run_up(arguments: UpArguments) -> anyhow::Result<Exit> {
     chassis::start_logging("info");
     let mut environment = Environment::of_process();
-    let prometheus = Prometheus::read(&mut environment);
+    let (prometheus, receivers) = (Prometheus::read(&mut environment), Receivers::read(&mut environment));
     environment.finish()?;
-    up::run(Options { data: arguments.data, listen: arguments.listen, router: arguments.router.0, prometheus }).await?;
+    let UpArguments { data, listen, router } = arguments;
+    up::run(Options { data, listen, router: router.0, prometheus, receivers }).await?;
     Ok(Exit::Done)
 }
 

@@ -3,6 +3,7 @@
 use rollout::{At, Model, Rollout, RolloutId, Route, Tenant, Version};
 use serde_json::Value;
 
+use crate::delivery::{Delivery, Told};
 use crate::rows::{
     BaselineRow, IdempotencyRow, JudgeRow, ModelRow, ObservationRow, PolicyRow, PromotionRow, RefusalRow, StopRow,
     TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
@@ -107,6 +108,15 @@ pub enum Change {
     },
     /// Somebody stopped a rollout.
     Stop(Box<StopRow>),
+    /// A message for a receiver; one that is there stays as it is.
+    Deliver(Box<Delivery>),
+    /// Where a delivery stands.
+    Attempted {
+        /// The row after it.
+        row: Box<Delivery>,
+        /// State and tries that it was computed from.
+        from: (Told, i64),
+    },
     /// A write that named a key.
     Idempotency(Box<IdempotencyRow>),
     /// The answer to such a write; the first one stays.

@@ -4,6 +4,7 @@
 //! applies; each is conditional on what it was computed from and reports whether it won. Transactions hold no network call.
 
 mod change;
+mod delivery;
 mod error;
 mod parking;
 mod read;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use change::{Change, Written};
+pub use delivery::{Delivery, Told};
 pub use error::{Class, Error};
 pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
 pub use read::{Reader, Rows};

@@ -3,11 +3,12 @@
 use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version};
 
 use crate::Error;
+use crate::delivery::Delivery;
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
     PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chain, chassis, facts, judging, queue, registry, rollouts, safety, serving, standing};
+use crate::sqlite::{chain, chassis, facts, judging, notifying, queue, registry, rollouts, safety, serving, standing};
 use crate::standing::Standing;
 
 /// A connection that only reads.
@@ -126,6 +127,16 @@ reads! {
     safety::beat as beat() -> BeatRow;
     /// The stopped rollouts among those that a wished route still belongs to.
     safety::stopped as stopped() -> Vec<RolloutId>;
+    /// A delivery.
+    notifying::delivery as delivery(channel: &str, about: &str, version: i64) -> Option<Delivery>;
+    /// The delivery of a channel that is tried next, whenever that is.
+    notifying::next as next_delivery(channel: &str) -> Option<Delivery>;
+    /// The latest of a rollout that a receiver took: its version, and what the receiver calls it.
+    notifying::receipt as receipt(channel: &str, about: &str) -> Option<(i64, String)>;
+    /// The triggers of a rollout at a channel: how many there are, and how many the receiver took or may have taken.
+    notifying::triggers as triggers(channel: &str, about: &str) -> (i64, i64);
+    /// The log's entry with which a rollout turned back.
+    notifying::turned_back as turned_back(id: &RolloutId) -> Option<Transition>;
     /// The answer to a write that named a key.
     serving::answered as answered(tenant: &Tenant, key: &str) -> Option<IdempotencyRow>;
 }

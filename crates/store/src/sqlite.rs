@@ -4,6 +4,7 @@ pub(crate) mod chain;
 pub(crate) mod chassis;
 pub(crate) mod facts;
 pub(crate) mod judging;
+pub(crate) mod notifying;
 pub(crate) mod parking;
 pub(crate) mod queue;
 pub(crate) mod registry;
@@ -33,6 +34,7 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 const SCHEMA: &[(i64, &str, &str)] = &[
     (1, "first traffic", include_str!("../../../migrations/sqlite/0001_first_traffic.sql")),
+    (2, "notifications", include_str!("../../../migrations/sqlite/0002_notifications.sql")),
     (3, "replay and idempotency", include_str!("../../../migrations/sqlite/0003_replay_and_idempotency.sql")),
     (5, "failing safe", include_str!("../../../migrations/sqlite/0005_failing_safe.sql")),
 ];

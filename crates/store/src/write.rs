@@ -5,7 +5,7 @@ use rollout::At;
 use crate::change::{Change, Written};
 use crate::read::Rows;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
-use crate::sqlite::{chassis, judging, queue, registry, rollouts, safety, serving};
+use crate::sqlite::{chassis, judging, notifying, queue, registry, rollouts, safety, serving};
 use crate::{Error, Store};
 
 /// A transaction that may write.
@@ -53,6 +53,8 @@ impl Tx {
             Change::Observe(row) => judging::observe(on, row).await.map(|_| 1)?,
             Change::Baseline(row) => judging::add_baseline(on, row).await?,
             Change::Target(row) => serving::set_target(on, row).await.map(|_| 1)?,
+            Change::Deliver(row) => notifying::deliver(on, row).await.map(|_| 1)?,
+            Change::Attempted { row, from } => notifying::attempted(on, row, *from).await?,
             Change::Workload(row) => serving::set_workload(on, row).await.map(|_| 1)?,
             Change::Beat { from, at } => safety::add_beat(on, *from, *at).await?,
             // Whoever stopped it first is remembered.
@@ -150,6 +152,7 @@ impl Store {
         gone += serving::forget_answers(on, now.plus_ms(-DAY), at_once).await?;
         gone += judging::forget(on, now.plus_ms(-DAY), now.plus_ms(-DAY / 12), at_once).await?;
         gone += judging::forget_ledgers(on, now.plus_ms(-30 * DAY), at_once).await?;
+        gone += notifying::forget(on, now.plus_ms(-30 * DAY), at_once).await?;
         tx.commit().await?;
         Ok(gone)
     }

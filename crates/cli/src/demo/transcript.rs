@@ -10,6 +10,7 @@ use super::measure::Measured;
 use super::play::Played;
 use super::rows;
 use super::story::Story;
+use super::told::Told;
 use crate::progress;
 use crate::screen::{Screen, Table, Tone};
 use crate::words::wrapped;
@@ -62,6 +63,15 @@ impl Transcript {
             table.row([what, value]);
         }
         self.screen.line(table.text())
+    }
+
+    /// What the receivers got.
+    pub(super) fn told_outside(&self, told: Told) -> io::Result<()> {
+        let mut table = Table::new(["TOLD", "TIMES"]);
+        for (what, times) in told.rows() {
+            table.row([what.to_owned(), times.to_string()]);
+        }
+        self.screen.line(format!("\n{}", table.text()))
     }
 
     pub(super) fn closing(&self, flaws: &[String]) -> io::Result<()> {

@@ -50,6 +50,7 @@ async fn due_lists_and_sweeps_read_an_index_and_never_a_whole_table() {
         (rollouts::DUE, "rollout_due"),
         (judging::DUE, "judge_due"),
         (serving::DUE, "workload_due"),
+        (notifying::NEXT, "delivery_due"),
         (chassis::SAID_AFTER, "INTEGER PRIMARY KEY"),
         (chassis::FORGET_SAID, "INTEGER PRIMARY KEY"),
         (chassis::FORGET_MARKS, "inbox_by_age"),
