@@ -22,6 +22,7 @@ mod lone_router;
 mod modelsim;
 mod notifying;
 mod observing;
+mod overriding;
 mod parked;
 mod people;
 mod prometheus;

@@ -9,7 +9,7 @@ use proto::serving::{Held, Word};
 use rollout::Share;
 use rollout::{Arm, Direction, Match, NoKey, Route};
 use rollout::{Model, RolloutId, Tenant, Version};
-use router::{Adoption, ArmCount, Config, Limits, Proxy, Running};
+use router::{Adoption, ArmCount, Config, Limits, Proxy, Running, TrustedPeers};
 
 mod adopting;
 mod choosing;
@@ -17,6 +17,7 @@ mod counting;
 mod ending;
 mod failing;
 mod holding;
+mod overriding;
 mod passing;
 mod streaming;
 mod upstream;
@@ -34,8 +35,12 @@ impl Kit {
     }
 
     async fn with(limits: Limits) -> Self {
+        Self::of(limits, TrustedPeers::default()).await
+    }
+
+    async fn of(limits: Limits, trusted: TrustedPeers) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let running = start_in(folder.path(), limits).await;
+        let running = start_with(folder.path(), limits, trusted).await;
         Self { running, folder, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
@@ -74,18 +79,30 @@ impl Kit {
 }
 
 async fn start_in(folder: &Path, limits: Limits) -> Running {
+    start_with(folder, limits, TrustedPeers::default()).await
+}
+
+async fn start_with(folder: &Path, limits: Limits, trusted: TrustedPeers) -> Running {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Proxy::start(Config { listen, state_dir: folder.to_owned(), router: "r1".to_owned(), limits }).await.unwrap()
+    let config = Config { listen, state_dir: folder.to_owned(), router: "r1".to_owned(), limits, trusted };
+    Proxy::start(config).await.unwrap()
+}
+
+fn arm(version: &str, address: SocketAddr) -> Arm {
+    Arm {
+        version: Version::new(version).unwrap(),
+        basis_points: Share::ZERO,
+        upstream: format!("http://{address}"),
+        headers: BTreeMap::new(),
+    }
 }
 
 /// A route of tenant `default` at `/{model}`; the last arm is the stable one.
 fn route(model: &str, generation: i64, arms: &[(&str, u32, SocketAddr)]) -> Route {
     let (tenant, model) = (Tenant::default_tenant(), Model::new(model).unwrap());
     let arm = |(version, points, address): &(&str, u32, SocketAddr)| Arm {
-        version: Version::new(*version).unwrap(),
         basis_points: Share::of_basis_points(*points).unwrap(),
-        upstream: format!("http://{address}"),
-        headers: BTreeMap::new(),
+        ..arm(version, *address)
     };
     Route {
         matches: Match::default_for(&tenant, &model),

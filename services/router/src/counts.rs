@@ -34,10 +34,44 @@ pub(crate) struct Shared {
     started_at_ms: u64,
     arms: RwLock<BTreeMap<ArmName, Arc<ArmCounters>>>,
     marks: Mutex<BTreeMap<(Tenant, Model), RouteMark>>,
-    pub(crate) overrides_ignored: AtomicU64,
+    overrides: [AtomicU64; Override::ALL.len()],
+    /// Of requests that named their version: they count for no arm.
+    apart: Arc<ArmCounters>,
     pub(crate) unrouted: AtomicU64,
     pub(crate) bad_requests: AtomicU64,
     pub(crate) routes_refused: AtomicU64,
+}
+
+/// What became of a version that a request named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Override {
+    /// It answered.
+    Honoured,
+    /// The peer is not trusted.
+    Untrusted,
+    /// It is no version, or there were several.
+    Malformed,
+    /// No such version is registered for the model.
+    Unknown,
+    /// Its rollout was stopped or turned back.
+    Withdrawn,
+}
+
+impl Override {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Honoured, Self::Untrusted, Self::Malformed, Self::Unknown, Self::Withdrawn];
+
+    /// The word in the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Honoured => "honoured",
+            Self::Untrusted => "untrusted",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 /// What the metrics say of a route itself.
@@ -62,7 +96,8 @@ impl Counts {
             started_at_ms: now_ms(),
             arms: RwLock::default(),
             marks: Mutex::default(),
-            overrides_ignored: AtomicU64::new(0),
+            overrides: Default::default(),
+            apart: Arc::default(),
             unrouted: AtomicU64::new(0),
             bad_requests: AtomicU64::new(0),
             routes_refused: AtomicU64::new(0),
@@ -91,10 +126,18 @@ impl Counts {
         of_model.map(|((tenant, model, version), counters)| ArmCount::of(tenant, model, version, counters)).collect()
     }
 
-    /// Requests that named a version themselves, which was ignored.
+    /// Requests that named a version themselves, by what became of that.
     #[must_use]
-    pub fn overrides_ignored(&self) -> u64 {
-        self.shared.overrides_ignored.load(Relaxed)
+    pub fn overrides(&self, result: Override) -> u64 {
+        self.shared.overrides[result as usize].load(Relaxed)
+    }
+
+    pub(crate) fn named(&self, result: Override) {
+        self.shared.overrides[result as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn apart(&self) -> Arc<ArmCounters> {
+        Arc::clone(&self.shared.apart)
     }
 
     /// Requests that no route matched.

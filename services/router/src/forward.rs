@@ -17,6 +17,7 @@ use crate::body::{Answer, Counted};
 use crate::counts::Counts;
 use crate::headers::{self, MODEL_VERSION, ROLLOUT_ARM, ROLLOUT_ID};
 use crate::key::{self, REQUEST_ID, RequestId};
+use crate::named::Named;
 use crate::observe;
 use crate::problem::Refusal;
 use crate::proxy::Limits;
@@ -33,6 +34,7 @@ pub(crate) struct Forward {
     pub(crate) counts: Counts,
     pub(crate) client: UpstreamClient,
     pub(crate) limits: Limits,
+    pub(crate) named: Named,
 }
 
 /// Who asks.
@@ -64,7 +66,8 @@ impl Forward {
         };
         let request_id = RequestId::of(request.headers());
         let key = key::of(&served, request.headers(), &request_id);
-        let arm = served.arm_of(&key);
+        let named = self.named.arm(&served, request.headers(), peer);
+        let arm = named.as_ref().unwrap_or_else(|| served.arm_of(&key));
         let ticket = Ticket::begin(&served, arm, &key);
         let mut response = match self.onward(request, &served, arm, Sender { request_id: &request_id, peer }) {
             Ok((call, progress)) => self.await_answer(call, progress.as_deref(), arm, ticket).await,
@@ -86,9 +89,6 @@ impl Forward {
             shared.unrouted.fetch_add(1, Relaxed);
             return Err(Refusal::no_route(path));
         };
-        if request.headers().contains_key(MODEL_VERSION) {
-            shared.overrides_ignored.fetch_add(1, Relaxed);
-        }
         Ok(served)
     }
 

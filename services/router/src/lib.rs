@@ -6,6 +6,7 @@
 //!
 //! - `proxy`: the listener, connections, draining; `stall` ends connections whose client stopped reading.
 //! - `forward`: one request from its head to the head of its answer; `headers`, `key`, `problem` are its parts.
+//! - `named`, `trust`: requests that name their version themselves, and whose word counts.
 //! - `upstream`: where an arm is and which addresses may be dialled; `upload` and `body`: the two bodies and their clocks.
 //! - `table`, `served`: the compiled routes that requests read; `routes`: adoption, its fences, and what holds a candidate back;
 //!   `lease`: when the control part was last heard; `saved`: the disk; `home`: whose disk it is.
@@ -19,6 +20,7 @@ mod home;
 mod key;
 mod lease;
 mod metrics;
+mod named;
 mod observe;
 mod problem;
 mod proxy;
@@ -29,12 +31,15 @@ mod service;
 mod stall;
 mod table;
 mod ticket;
+mod trust;
 mod upload;
 mod upstream;
 
-pub use counts::{ArmCount, Counts, Observed, Role};
+pub use counts::{ArmCount, Counts, Observed, Override, Role};
+pub use named::Choices;
 pub use proxy::{Config, Error, Limits, Proxy, Running};
 pub use routes::{Adoption, Routes};
 pub use served::Served;
 pub use service::{Address, Alone, Following, join, serve};
 pub use table::Table;
+pub use trust::TrustedPeers;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use judge::edges::LATENCY_EDGES_MS;
 
-use crate::counts::{ArmCount, Counts, Role, now_ms};
+use crate::counts::{ArmCount, Counts, Override, Role, now_ms};
 
 /// Upper edges in milliseconds. Each is an edge of the fine histogram too, so the coarse counts are exact sums.
 const COARSE_EDGES_MS: [f64; 18] =
@@ -38,7 +38,10 @@ impl Counts {
             writeln!(page, "tidegate_route_age_seconds{{{labels}}} {}", age.as_secs_f64())?;
         }
         head(page, "tidegate_route_overrides_total", "counter", "Requests that named a version themselves.")?;
-        writeln!(page, "tidegate_route_overrides_total{{result=\"ignored\"}} {}", self.overrides_ignored())?;
+        for result in Override::ALL {
+            let (word, count) = (result.as_str(), self.overrides(result));
+            writeln!(page, "tidegate_route_overrides_total{{result=\"{word}\"}} {count}")?;
+        }
         head(page, "tidegate_generations_refused_total", "counter", "Routes that a fence refused.")?;
         writeln!(page, "tidegate_generations_refused_total{{kind=\"router\"}} {}", self.routes_refused())?;
         head(page, "tidegate_route_unmatched_total", "counter", "Requests that no route answered.")?;

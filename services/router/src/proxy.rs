@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::counts::Counts;
 use crate::forward::Forward;
+use crate::named::{Choices, Named};
 use crate::routes::Routes;
 use crate::saved::Disk;
 use crate::stall::Stall;
@@ -51,6 +52,8 @@ pub struct Running {
     pub routes: Routes,
     /// What came of it.
     pub counts: Counts,
+    /// The versions that a request may name.
+    pub choices: Choices,
     phase: watch::Sender<Phase>,
     tasks: TaskTracker,
 }
@@ -68,20 +71,22 @@ impl Proxy {
     /// # Errors
     /// If the address or the folder cannot be used.
     pub async fn start(config: Config) -> Result<Running, Error> {
-        let Config { listen, state_dir, router, limits } = config;
+        let Config { listen, state_dir, router, limits, trusted } = config;
         let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
         let addr = listener.local_addr().map_err(|error| cannot_listen(listen, &error))?;
         let counts = Counts::new();
         let opened = Disk::open(&state_dir).and_then(|disk| Ok((disk.read()?, disk)));
         let (saved, disk) = opened.map_err(|source| Error::State { folder: state_dir, source })?;
         let routes = Routes::load(saved, disk, counts.clone(), addr);
-        let forward =
-            Arc::new(Forward { routes: routes.clone(), counts: counts.clone(), client: upstream::client(), limits });
+        let choices = Choices::default();
+        let named = Named { trusted, choices: choices.clone(), counts: counts.clone(), own: addr };
+        let (client, shared) = (upstream::client(), counts.clone());
+        let forward = Arc::new(Forward { routes: routes.clone(), counts: shared, client, limits, named });
         let (phase, seen) = watch::channel(Phase::Serving);
         let tasks = TaskTracker::new();
         tasks.spawn(accept(listener, forward, tasks.clone(), seen));
         tracing::info!(%addr, router, "router {router} listens on {addr} with {} routes from its disk", routes.served().len());
-        Ok(Running { addr, router, routes, counts, phase, tasks })
+        Ok(Running { addr, router, routes, counts, choices, phase, tasks })
     }
 }
 

@@ -194,6 +194,7 @@ impl Routes {
         fence::pass(table, &self.locks(), route)?;
         let served = Served::new(Arc::clone(route), &self.shared.counts, self.shared.own).map_err(Adoption::Refused)?;
         fence::own_match(table, route)?;
+        let served = served.after(table.of_model(&route.tenant, &route.model));
         Ok(if self.shared.lease.is_over(route) { served.hold(Held::Expired) } else { served })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use proto::serving::Held;
-use rollout::{Arm, NoKey, Route};
+use rollout::{Arm, Direction, NoKey, Route, Version};
 
 use crate::counts::{ArmCounters, Counts, Exposure, Role};
 use crate::headers;
@@ -18,6 +18,9 @@ use crate::upstream::Upstream;
 /// Age at which a request counts as hanging where the route names none (CONTRACTS section 6).
 const HANG_AFTER: Duration = Duration::from_secs(60);
 
+/// The registry knows what was withdrawn long before; this is for the moment that it lags behind.
+const WITHDRAWN_MAX: usize = 16;
+
 /// A route that requests can be answered from.
 #[derive(Debug, Clone)]
 pub struct Served {
@@ -26,6 +29,8 @@ pub struct Served {
     arms: Vec<ServedArm>,
     /// Why the stable arm serves alone, whatever the route says.
     held: Option<Held>,
+    /// Candidates of former routes that were stopped or turned back, and that no route has served since.
+    withdrawn: Vec<Version>,
     pub(crate) session_header: HeaderName,
     pub(crate) rollout_id: Option<HeaderValue>,
     pub(crate) hang_after: Duration,
@@ -56,7 +61,8 @@ impl Served {
         let arms = route.arms.iter().map(|arm| compile(&route, arm, counts, own)).collect::<Result<_, _>>()?;
         let rollout_id = route.rollout_id.as_ref().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
         let hang_after = route.hang_after_ms.map_or(HANG_AFTER, |ms| Duration::from_millis(u64::from(ms)));
-        Ok(Self { route, stable, arms, held: None, session_header, rollout_id, hang_after })
+        let withdrawn = Vec::new();
+        Ok(Self { route, stable, arms, held: None, withdrawn, session_header, rollout_id, hang_after })
     }
 
     /// The route as it was adopted.
@@ -83,6 +89,32 @@ impl Served {
         Self { held: Some(held), ..self.clone() }
     }
 
+    /// The same after another route of its model. A candidate that this one lists no more is withdrawn, until a route lists it again:
+    /// one that was promoted is listed, as the stable arm.
+    pub(crate) fn after(mut self, before: Option<&Arc<Self>>) -> Self {
+        let Some(before) = before else { return self };
+        let on_trial =
+            before.route.arms.iter().map(|arm| &arm.version).filter(|version| **version != before.route.stable);
+        let withdrawn = before.withdrawn.iter().chain(on_trial).filter(|version| self.arm_named(version).is_none());
+        self.withdrawn = withdrawn.cloned().collect();
+        let too_many = self.withdrawn.len().saturating_sub(WITHDRAWN_MAX);
+        self.withdrawn.drain(..too_many);
+        self
+    }
+
+    /// Whether a version may answer nobody, whoever asks for it: its rollout was stopped or turned back.
+    pub(crate) fn is_withdrawn(&self, version: &Version) -> bool {
+        let is_back = self.route.direction == Direction::Back || self.held.is_some();
+        let is_on_trial = *version != self.route.stable && self.route.arms.iter().any(|arm| arm.version == *version);
+        is_back && is_on_trial || self.withdrawn.contains(version)
+    }
+
+    /// The arm of a version.
+    pub(crate) fn arm_named(&self, version: &Version) -> Option<&ServedArm> {
+        let index = self.route.arms.iter().position(|arm| arm.version == *version)?;
+        self.arms.get(index)
+    }
+
     /// The arm that answers a request with this key.
     pub(crate) fn arm_of(&self, key: &Key) -> &ServedArm {
         let to_stable = self.held.is_some() || key.is_of_request() && self.route.matches.no_key == NoKey::Stable;
@@ -92,16 +124,28 @@ impl Served {
     }
 }
 
+impl ServedArm {
+    /// A registered version that is no arm of the route.
+    pub(crate) fn chosen(arm: &Arm, counters: Arc<ArmCounters>, own: SocketAddr) -> Result<Self, String> {
+        let upstream =
+            Upstream::parse(&arm.upstream, own).map_err(|why| format!("arms.{}.upstream: {why}", arm.version))?;
+        let headers = arm.headers.iter().map(|(name, value)| header(arm, name, value)).collect::<Result<_, _>>()?;
+        let version = HeaderValue::from_str(arm.version.as_str())
+            .map_err(|_| format!("arms.{}: not a header value", arm.version))?;
+        Ok(Self { role: Role::Override, version, upstream, headers, counters, exposure: None })
+    }
+
+    /// The same arm for a request that named it: counted elsewhere, and no part of the exposure.
+    pub(crate) fn named(&self, counters: Arc<ArmCounters>) -> Self {
+        Self { role: Role::Override, counters, exposure: None, ..self.clone() }
+    }
+}
+
 fn compile(route: &Route, arm: &Arm, counts: &Counts, own: SocketAddr) -> Result<ServedArm, String> {
-    let upstream =
-        Upstream::parse(&arm.upstream, own).map_err(|why| format!("arms.{}.upstream: {why}", arm.version))?;
-    let headers = arm.headers.iter().map(|(name, value)| header(arm, name, value)).collect::<Result<_, _>>()?;
-    let version =
-        HeaderValue::from_str(arm.version.as_str()).map_err(|_| format!("arms.{}: not a header value", arm.version))?;
     let counters = counts.arm(&route.tenant, &route.model, &arm.version);
     let exposure = route.rollout_id.as_ref().map(|rollout| counters.exposure_of(rollout, &route.salt));
     let role = if arm.version == route.stable { Role::Stable } else { Role::Candidate };
-    Ok(ServedArm { role, version, upstream, headers, counters, exposure })
+    Ok(ServedArm { role, exposure, ..ServedArm::chosen(arm, counters, own)? })
 }
 
 fn header(arm: &Arm, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -6,6 +6,7 @@
 
 mod adoption;
 mod call;
+mod choices;
 mod control;
 mod feed;
 mod holding;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chassis::{Clock, Core, Environment};
+use chassis::{Clock, Core, Environment, Mistakes};
 use rollout::RouterName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use crate::counts::Counts;
 use crate::home::Home;
 use crate::proxy::{Config, Error, Limits, Proxy, Running};
+use crate::trust::TrustedPeers;
 pub use call::Address;
 use control::{Control, Who};
 use feed::Feed;
@@ -65,7 +67,12 @@ async fn serve_or_stop(core: Core) {
 /// # Errors
 /// When the address or the folder can't be used.
 pub async fn join(core: &Core, listen: SocketAddr, state_dir: PathBuf, name: &RouterName) -> Result<SocketAddr, Error> {
-    let running = start(listen, state_dir, name).await?;
+    let trusted = trusted()?;
+    let names_versions = !trusted.is_empty();
+    let running = start(listen, state_dir, name, trusted).await?;
+    if names_versions {
+        core.tasks.spawn(choices::follow(core.clone(), running.choices.clone()));
+    }
     let address = running.addr;
     let counts = running.counts.clone();
     core.metrics.add_page(move || counts.prometheus());
@@ -108,11 +115,11 @@ impl Alone {
     pub async fn start(following: Following) -> Result<Self, Error> {
         let Following { control, listen, folder, name } = following;
         let home = Home::open(&folder).map_err(|source| Error::State { folder: folder.clone(), source })?;
-        let running = start(listen, folder, &name).await?;
+        let running = start(listen, folder, &name, trusted()?).await?;
         let (addr, counts) = (running.addr, running.counts.clone());
         let life = Life { clock: Clock::system(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
         let who = Who { name, boot: boot(), home: home.id.clone() };
-        let control = Control::start(&life, control, who, &running.routes);
+        let control = Control::start(&life, control, who, (&running.routes, &running.choices));
         life.tasks.spawn(adoption::follow(life.clone(), running, Feed::Control(Arc::clone(&control))));
         Ok(Self { addr, counts, life, control, _home: home })
     }
@@ -130,8 +137,20 @@ impl Alone {
     }
 }
 
-async fn start(listen: SocketAddr, state_dir: PathBuf, name: &RouterName) -> Result<Running, Error> {
-    Proxy::start(Config { listen, state_dir, router: name.to_string(), limits: Limits::default() }).await
+async fn start(
+    listen: SocketAddr,
+    state_dir: PathBuf,
+    name: &RouterName,
+    trusted: TrustedPeers,
+) -> Result<Running, Error> {
+    Proxy::start(Config { listen, state_dir, router: name.to_string(), limits: Limits::default(), trusted }).await
+}
+
+/// The peers that may name a version themselves: `TIDEGATE_TRUSTED_PEERS`, by default none.
+fn trusted() -> Result<TrustedPeers, Mistakes> {
+    let mut environment = Environment::of_process();
+    let trusted = environment.read("TIDEGATE_TRUSTED_PEERS", TrustedPeers::default());
+    environment.finish().map(|()| trusted)
 }
 
 /// Names this process among those that had the name before; later ones are greater.

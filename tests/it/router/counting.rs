@@ -124,7 +124,7 @@ async fn the_page_for_prometheus_has_the_names_of_the_contract() {
         r#"tidegate_route_request_duration_seconds_bucket{tenant="default",model="m",model_version="2",le="500"} 3"#,
         r#"tidegate_route_request_duration_seconds_bucket{tenant="default",model="m",model_version="1",le="+Inf"} 0"#,
         r#"tidegate_route_request_duration_seconds_count{tenant="default",model="m",model_version="2"} 3"#,
-        r#"tidegate_route_overrides_total{result="ignored"} 1"#,
+        r#"tidegate_route_overrides_total{result="untrusted"} 1"#,
         r#"tidegate_route_generation{tenant="default",model="m"} 1"#,
         r#"tidegate_route_age_seconds{tenant="default",model="m"} 0"#,
     ] {

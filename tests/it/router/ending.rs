@@ -54,6 +54,7 @@ async fn a_taken_port_is_one_sentence() {
         state_dir: folder.path().to_owned(),
         router: "r2".to_owned(),
         limits: Limits::default(),
+        trusted: TrustedPeers::default(),
     };
     let error = Proxy::start(config).await.unwrap_err();
     let expected = format!(

@@ -48,7 +48,7 @@ async fn the_upstream_sees_its_own_host_who_asked_and_the_headers_of_its_arm() {
     assert_eq!(seen["x-forwarded-host"], kit.running.addr.to_string());
     assert_eq!(seen["x-prompt"], "b");
     assert!(!seen.contains_key("x-model-version"));
-    assert_eq!(kit.running.counts.overrides_ignored(), 1);
+    assert_eq!(kit.running.counts.overrides(router::Override::Untrusted), 1);
 }
 
 #[tokio::test]

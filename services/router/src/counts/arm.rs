@@ -23,6 +23,8 @@ pub enum Role {
     Stable,
     /// An arm on trial.
     Candidate,
+    /// What the request itself asked for; it is no part of any comparison.
+    Override,
 }
 
 impl Role {
@@ -32,6 +34,7 @@ impl Role {
         match self {
             Self::Stable => "stable",
             Self::Candidate => "candidate",
+            Self::Override => "override",
         }
     }
 }
@@ -50,9 +53,9 @@ pub struct Observed {
 /// Cumulative since the router started.
 #[derive(Debug, Default)]
 pub(crate) struct ArmCounters {
-    /// By role: stable, candidate.
-    requests: [AtomicU64; 2],
-    codes: [Codes; 2],
+    /// By role: stable, candidate, override.
+    requests: [AtomicU64; 3],
+    codes: [Codes; 3],
     pub(crate) keyed_by_request: AtomicU64,
     pub(crate) in_flight: AtomicU64,
     /// Ended well or badly. An end adds to exactly one, so differences of two snapshots never show more errors than ends.

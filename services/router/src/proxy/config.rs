@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::trust::TrustedPeers;
+
 /// Where a router listens and what it remembers.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -16,6 +18,8 @@ pub struct Config {
     pub router: String,
     /// How long things may take.
     pub limits: Limits,
+    /// Peers that may name a version themselves.
+    pub trusted: TrustedPeers,
 }
 
 /// How long things may take.
@@ -51,6 +55,9 @@ pub enum Error {
         /// What stopped it, and what to try.
         cause: String,
     },
+    /// The environment says something that makes no sense.
+    #[error(transparent)]
+    Configured(#[from] chassis::Mistakes),
     /// The folder of the routes cannot be used.
     #[error("cannot use the state folder {}", folder.display())]
     State {

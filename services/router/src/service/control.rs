@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chassis::{Entry, Say, Values};
 use proto::Message;
-use proto::internal::{NAME_TAKEN, NOT_INTRODUCED, NewSample, RouteTable, RouterState};
-use rollout::RouterName;
+use proto::internal::{Choice, NAME_TAKEN, NOT_INTRODUCED, NewSample, RouteTable, RouterState};
+use rollout::{Arm, RouterName, Share};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use super::Life;
 use super::adoption::BEAT_AGAIN;
 use super::call::{Address, Failed, Server};
 use super::pace::Pace;
+use crate::named::Choices;
 use crate::routes::Routes;
 
 /// How long a router that starts waits for its name: a dead router of that name is known as dead after 15 s.
@@ -46,6 +47,7 @@ pub(super) struct Control {
     server: Server,
     who: Who,
     adopted: Routes,
+    choices: Choices,
     values: watch::Sender<Values>,
     is_known: watch::Sender<bool>,
     news: Notify,
@@ -56,11 +58,12 @@ pub(super) struct Control {
 
 impl Control {
     /// Begins to follow.
-    pub(super) fn start(life: &Life, address: Address, who: Who, adopted: &Routes) -> Arc<Self> {
+    pub(super) fn start(life: &Life, address: Address, who: Who, (adopted, choices): (&Routes, &Choices)) -> Arc<Self> {
         let control = Arc::new(Self {
             server: Server::new(address),
             who,
             adopted: adopted.clone(),
+            choices: choices.clone(),
             values: watch::channel(Values::default()).0,
             is_known: watch::channel(false).0,
             news: Notify::new(),
@@ -195,6 +198,7 @@ impl Control {
 
     /// Puts the routes where adoption sees them. One that the control plane does not name any more stays as it is.
     fn take(&self, table: &RouteTable) {
+        self.choices.replace(table.choices.iter().map(|(key, choices)| (key.clone(), arms(choices))).collect());
         self.values.send_if_modified(|values| offered(Arc::make_mut(values), table));
     }
 
@@ -213,6 +217,16 @@ impl Control {
             tracing::info!("router {} follows the control plane at {}", self.who.name, self.server.address());
         }
     }
+}
+
+fn arms(choices: &[Choice]) -> Vec<Arm> {
+    let arm = |choice: &Choice| Arm {
+        version: choice.version.clone(),
+        basis_points: Share::ZERO,
+        upstream: choice.upstream.clone(),
+        headers: choice.headers.clone(),
+    };
+    choices.iter().map(arm).collect()
 }
 
 /// Notes what changed, counting the changes of each key; says whether anything did.
