@@ -20,6 +20,7 @@ mod holding;
 mod overriding;
 mod passing;
 mod streaming;
+mod tunnelling;
 mod upstream;
 
 /// A started router, its folder and a client.

@@ -1,12 +1,12 @@
 //! One request: find its route, choose its arm, send it on, wait for the head of the answer.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{EXPECT, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
@@ -24,6 +24,7 @@ use crate::proxy::Limits;
 use crate::routes::Routes;
 use crate::served::{Served, ServedArm};
 use crate::ticket::{Ending, Ticket};
+use crate::tunnel::{self, Line, Wish};
 use crate::upload::{Progress, Upload};
 use crate::upstream::UpstreamClient;
 
@@ -41,7 +42,14 @@ pub(crate) struct Forward {
 #[derive(Clone, Copy)]
 struct Sender<'a> {
     request_id: &'a RequestId,
-    peer: IpAddr,
+    line: &'a Line,
+}
+
+/// A request that is on its way to an arm.
+struct Call {
+    answer: ResponseFuture,
+    progress: Option<Arc<Progress>>,
+    wish: Option<Wish>,
 }
 
 /// Why no head came.
@@ -58,7 +66,7 @@ impl Forward {
     pub(crate) async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: IpAddr,
+        line: Arc<Line>,
     ) -> Result<Response<Answer>, Infallible> {
         let served = match self.route(&request) {
             Ok(served) => served,
@@ -66,11 +74,11 @@ impl Forward {
         };
         let request_id = RequestId::of(request.headers());
         let key = key::of(&served, request.headers(), &request_id);
-        let named = self.named.arm(&served, request.headers(), peer);
+        let named = self.named.arm(&served, request.headers(), line.peer);
         let arm = named.as_ref().unwrap_or_else(|| served.arm_of(&key));
         let ticket = Ticket::begin(&served, arm, &key);
-        let mut response = match self.onward(request, &served, arm, Sender { request_id: &request_id, peer }) {
-            Ok((call, progress)) => self.await_answer(call, progress.as_deref(), arm, ticket).await,
+        let mut response = match self.onward(request, &served, arm, Sender { request_id: &request_id, line: &line }) {
+            Ok(call) => self.await_answer(call, arm, &line, ticket).await,
             Err(refusal) => refusal.answer(),
         };
         let headers = response.headers_mut();
@@ -83,7 +91,8 @@ impl Forward {
 
     fn route(&self, request: &Request<Incoming>) -> Result<Arc<Served>, Refusal> {
         let shared = &self.counts.shared;
-        let host = headers::host_of(request).inspect_err(|_| _ = shared.bad_requests.fetch_add(1, Relaxed))?;
+        let sound = headers::fit(request).and_then(|()| headers::host_of(request));
+        let host = sound.inspect_err(|_| _ = shared.bad_requests.fetch_add(1, Relaxed))?;
         let path = request.uri().path();
         let Some(served) = self.routes.table().find(host, path).cloned() else {
             shared.unrouted.fetch_add(1, Relaxed);
@@ -95,11 +104,12 @@ impl Forward {
     /// Begins the call of the arm's upstream.
     fn onward(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         served: &Served,
         arm: &ServedArm,
         sender: Sender<'_>,
-    ) -> Result<(ResponseFuture, Option<Arc<Progress>>), Refusal> {
+    ) -> Result<Call, Refusal> {
+        let wish = Wish::take(&mut request);
         let (mut parts, body) = request.into_parts();
         let prefix = served.route().matches.path_prefix.as_ref().map_or(0, String::len);
         let uri = arm.upstream.uri(parts.uri.path().get(prefix..).unwrap_or_default(), parts.uri.query());
@@ -111,29 +121,33 @@ impl Forward {
         parts.headers.remove(EXPECT);
         parts.headers.remove(MODEL_VERSION);
         if let Some(host) = host {
-            headers::add_forwarded(&mut parts.headers, sender.peer, &host);
+            headers::add_forwarded(&mut parts.headers, sender.line.peer, &host);
         }
         parts.headers.insert(HOST, arm.upstream.host.clone());
         parts.headers.insert(REQUEST_ID, sender.request_id.value.clone());
         for (name, value) in &arm.headers {
             parts.headers.insert(name, value.clone());
         }
+        if let Some(wish) = &wish {
+            tunnel::offer(&mut parts.headers, wish.protocols.clone());
+        }
         let (upload, progress) = Upload::new(body, self.limits.idle_body);
-        let call = self.client.request(Request::from_parts(parts, upload));
-        Ok((call, progress))
+        Ok(Call { answer: self.client.request(Request::from_parts(parts, upload)), progress, wish })
     }
 
-    async fn await_answer(
-        &self,
-        call: ResponseFuture,
-        progress: Option<&Progress>,
-        arm: &ServedArm,
-        mut ticket: Ticket,
-    ) -> Response<Answer> {
-        let head = self.await_head(call, progress, &mut ticket).await;
+    async fn await_answer(&self, call: Call, arm: &ServedArm, line: &Line, mut ticket: Ticket) -> Response<Answer> {
+        let Call { answer, progress, wish } = call;
+        let head = self.await_head(answer, progress.as_deref(), &mut ticket).await;
         let age = ticket.since.elapsed();
         let version = arm.version.to_str().unwrap_or_default();
         let (refusal, status, ending) = match head {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                match wish.and_then(|wish| Some((wish.granted(response.headers())?, wish))) {
+                    Some((granted, wish)) => return self.switch(response, ticket, (granted, wish), line),
+                    // What nobody asked for is no answer.
+                    None => (Refusal::broken(version), StatusCode::BAD_GATEWAY, Ending::NoAnswer),
+                }
+            }
             Ok(response) => return self.pass(response, ticket, age),
             // The dropped ticket counts as the client's abort.
             Err(NoHead::CutUpload) => return Refusal::cut_upload().answer(),
@@ -181,15 +195,31 @@ impl Forward {
         }
     }
 
+    /// Changes the protocol on both sides; the request has ended well with that.
+    fn switch(
+        &self,
+        mut response: Response<Incoming>,
+        mut ticket: Ticket,
+        (granted, wish): (HeaderValue, Wish),
+        line: &Line,
+    ) -> Response<Answer> {
+        let age = ticket.since.elapsed();
+        ticket.headed(response.status(), age);
+        let upstream = hyper::upgrade::on(&mut response);
+        let (mut parts, _) = response.into_parts();
+        headers::leave_connection(&mut parts.headers);
+        tunnel::offer(&mut parts.headers, granted);
+        let (observations, ignored) = observe::take(&mut parts.headers);
+        ticket.observed(&observations, ignored);
+        ticket.end(Ending::Whole, age);
+        parts.version = Version::HTTP_11;
+        wish.tunnel(upstream, line, self.limits.idle_tunnel);
+        Response::from_parts(parts, Answer::Ours(Full::default()))
+    }
+
     /// Sends the answer of the upstream on.
     fn pass(&self, response: Response<Incoming>, mut ticket: Ticket, age: Duration) -> Response<Answer> {
         let (mut parts, body) = response.into_parts();
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            // We asked for no upgrade: it went with the headers of the connection.
-            ticket.answered_for(StatusCode::BAD_GATEWAY);
-            ticket.end(Ending::NoAnswer, age);
-            return Refusal::broken("that was chosen").answer();
-        }
         ticket.headed(parts.status, age);
         headers::leave_connection(&mut parts.headers);
         let (observations, ignored) = observe::take(&mut parts.headers);

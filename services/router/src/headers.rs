@@ -1,7 +1,7 @@
 //! Headers on their way through: which requests are refused for them, which stay on this connection, which we add.
 //!
-//! What describes one connection is removed both ways (RFC 9110 section 7.6.1), with everything that `connection` names. Upgrades
-//! are not tunnelled yet, so `upgrade` goes too, and the upstream answers as to a plain request.
+//! What describes one connection is removed both ways (RFC 9110 section 7.6.1), with everything that `connection` names; a wish to
+//! upgrade is said anew by `tunnel`.
 
 use std::net::IpAddr;
 
@@ -38,6 +38,16 @@ const OF_ONE_CONNECTION: [HeaderName; 8] = [
 /// Whether a header belongs to the connection or to the proxy, so that a route may not set it.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
     OF_ONE_CONNECTION.contains(name) || [HOST, CONTENT_LENGTH, EXPECT].contains(name)
+}
+
+/// Target and headers of a request together.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// Whether the head of a request is small enough. The listener's own limit is higher, because it can only cut a connection off.
+pub(crate) fn fit<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    if target + lines.sum::<usize>() > HEAD_BYTES_MAX { Err(Refusal::head_too_large(HEAD_BYTES_MAX)) } else { Ok(()) }
 }
 
 /// The host that a request names. Only origin-form targets with exactly one good `host` are answered.

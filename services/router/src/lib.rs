@@ -7,7 +7,8 @@
 //! - `proxy`: the listener, connections, draining; `stall` ends connections whose client stopped reading.
 //! - `forward`: one request from its head to the head of its answer; `headers`, `key`, `problem` are its parts.
 //! - `named`, `trust`: requests that name their version themselves, and whose word counts.
-//! - `upstream`: where an arm is and which addresses may be dialled; `upload` and `body`: the two bodies and their clocks.
+//! - `upstream`: where an arm is and which addresses may be dialled; `upload` and `body`: the two bodies and their clocks;
+//!   `tunnel`: what follows an upgrade.
 //! - `table`, `served`: the compiled routes that requests read; `routes`: adoption, its fences, and what holds a candidate back;
 //!   `lease`: when the control part was last heard; `saved`: the disk; `home`: whose disk it is.
 //! - `counts`, `ticket`, `observe`, `metrics`: what is counted, by whom, and how it is shown.
@@ -32,6 +33,7 @@ mod stall;
 mod table;
 mod ticket;
 mod trust;
+mod tunnel;
 mod upload;
 mod upstream;
 

@@ -21,6 +21,11 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, name: "bad-request", detail: detail.to_owned() }
     }
 
+    pub(crate) fn head_too_large(bytes_max: usize) -> Self {
+        let detail = format!("the target and the headers have more than {bytes_max} bytes");
+        Self { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, name: "head-too-large", detail }
+    }
+
     pub(crate) fn no_route(path: &str) -> Self {
         let path: String = path.chars().take(200).collect();
         Self {

@@ -20,13 +20,14 @@ use crate::named::{Choices, Named};
 use crate::routes::Routes;
 use crate::saved::Disk;
 use crate::stall::Stall;
+use crate::tunnel::Line;
 use crate::upstream;
 
 /// Connections at once; more wait in the backlog of the system. A connection costs some 20 KiB and a file, its upstream
 /// another file, so this stays below 20,480 files and 256 MiB.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// All headers of a request; longer ones are answered with 431.
+/// All headers of a request, as hyper reads them; from 32 KiB on we refuse them ourselves, in words.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// After a failed accept, usually for want of file descriptors: some are free again soon.
@@ -58,8 +59,9 @@ pub struct Running {
     tasks: TaskTracker,
 }
 
+/// How far a stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+pub(crate) enum Phase {
     Serving,
     Draining,
     Over,
@@ -111,11 +113,9 @@ async fn accept(listener: TcpListener, forward: Arc<Forward>, tasks: TaskTracker
         };
         match accepted {
             (Ok(place), Ok((tcp, peer))) => {
-                let serving = serve(tcp, peer, Arc::clone(&forward), seen.clone());
-                tasks.spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
+                let (place, seen, of_line) = (Arc::new(place), seen.clone(), tasks.clone());
+                let line = Arc::new(Line { peer: peer.ip(), place, tasks: of_line, seen });
+                tasks.spawn(serve(tcp, line, Arc::clone(&forward)));
             }
             (_, Err(error)) => {
                 tracing::warn!("could not accept a connection, and will again: {error}");
@@ -126,18 +126,19 @@ async fn accept(listener: TcpListener, forward: Arc<Forward>, tasks: TaskTracker
     }
 }
 
-async fn serve(tcp: TcpStream, peer: SocketAddr, forward: Arc<Forward>, mut seen: watch::Receiver<Phase>) {
+async fn serve(tcp: TcpStream, line: Arc<Line>, forward: Arc<Forward>) {
+    let mut seen = line.seen.clone();
     // Answers are written whole; waiting to fill packets would only delay streams.
     _ = tcp.set_nodelay(true);
     let io = TokioIo::new(Stall::new(tcp, forward.limits.idle_body));
     let head_read = forward.limits.head_read;
-    let service = service_fn(move |request| Arc::clone(&forward).answer(request, peer.ip()));
+    let service = service_fn(move |request| Arc::clone(&forward).answer(request, Arc::clone(&line)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head_read)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX);
-    let mut connection = std::pin::pin!(http.serve_connection(io, service));
+    let mut connection = std::pin::pin!(http.serve_connection(io, service).with_upgrades());
     let mut over = seen.clone();
     tokio::select! {
         ended = connection.as_mut() => return note(ended),
@@ -150,7 +151,7 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, forward: Arc<Forward>, mut seen
 }
 
 /// Ends when the router has come to `phase`, or was dropped. A function of its own, so that the guard of the value is not held.
-async fn reached(seen: &mut watch::Receiver<Phase>, phase: Phase) {
+pub(crate) async fn reached(seen: &mut watch::Receiver<Phase>, phase: Phase) {
     _ = seen.wait_for(|now| *now >= phase).await;
 }
 

@@ -7,6 +7,7 @@ const QUICK: Limits = Limits {
     head_timeout: Duration::from_millis(200),
     head_read: Duration::from_secs(75),
     idle_body: Duration::from_millis(200),
+    idle_tunnel: Duration::from_millis(200),
 };
 
 async fn problem(response: reqwest::Response) -> String {

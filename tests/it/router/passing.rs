@@ -65,7 +65,7 @@ async fn headers_of_one_connection_stay_on_it_both_ways() {
     })
     .await;
     let kit = Kit::serving("m", &[("1", 10_000, address)]).await;
-    let request = "GET /m HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, X-Drop, close\r\nUpgrade: websocket\r\nX-Drop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Kept: 1\r\n\r\n";
+    let request = "GET /m HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, X-Drop, close\r\nUpgrade: h2c\r\nX-Drop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Kept: 1\r\n\r\n";
     let answer = exchange(kit.running.addr, request).await.to_lowercase();
     let seen = seen.recv().await.unwrap().to_lowercase();
     assert!(seen.contains("x-kept: 1") && answer.contains("x-kept: 1"), "{seen}{answer}");
@@ -97,6 +97,9 @@ async fn what_is_no_plain_request_is_refused() {
     assert_eq!((echo.count(), kit.running.counts.bad_requests()), (0, 8));
     let smuggled = "POST /m HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab";
     assert!(exchange(kit.running.addr, smuggled).await.contains(" 400 "));
+    let large = format!("GET /m HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Large: {}\r\n\r\n", "a".repeat(33_000));
+    let answer = exchange(kit.running.addr, &large).await;
+    assert!(answer.contains(" 431 ") && answer.contains("urn:tidegate:problem:head-too-large"), "{answer}");
     let long = format!("GET /m HTTP/1.1\r\nHost: h\r\nX-Long: {}\r\n\r\n", "a".repeat(80_000));
     // The answer is 431, which the reset of the connection may overtake.
     let answer = exchange(kit.running.addr, &long).await;

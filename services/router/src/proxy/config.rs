@@ -32,6 +32,8 @@ pub struct Limits {
     pub head_read: Duration,
     /// Without a byte of a body, in either direction, or with a client that does not read.
     pub idle_body: Duration,
+    /// Without a byte in either direction of an upgraded connection. Long, because many who keep one open say little.
+    pub idle_tunnel: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(300),
             head_read: Duration::from_secs(75),
             idle_body: Duration::from_secs(120),
+            idle_tunnel: Duration::from_secs(3_600),
         }
     }
 }
