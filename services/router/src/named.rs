@@ -16,9 +16,11 @@ use crate::headers::MODEL_VERSION;
 use crate::served::{Served, ServedArm};
 use crate::trust::TrustedPeers;
 
+type Registered = Arc<BTreeMap<String, Vec<Arm>>>;
+
 /// The registered versions of each model, by `<tenant>.<model>` as it stands in subjects; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Choices(Arc<RwLock<Arc<BTreeMap<String, Vec<Arm>>>>>);
+pub struct Choices(Arc<RwLock<Registered>>);
 
 impl Choices {
     /// Puts these in the place of what was there. Shares mean nothing here.
