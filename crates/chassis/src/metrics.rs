@@ -203,7 +203,11 @@ impl Metrics {
         text
     }
 
-    fn counters(&self) -> String {
+    /// What this process has counted, without what the database says.
+    ///
+    /// # Panics
+    /// Never: no holder of the registry panics.
+    pub fn counters(&self) -> String {
         let mut text = String::new();
         let registry = self.registry.lock().expect("no holder of the registry panics");
         // Writing into a String can't fail.

@@ -17,7 +17,9 @@ use chassis::Core;
 pub fn serve(core: &Core) {
     let source = core.prometheus.as_ref().map(prometheus::Prometheus::new).transpose();
     match source {
-        Ok(source) => chassis::serve(core, handler::Analyzer { source: source.map(source::Source::new) }),
+        Ok(source) => {
+            chassis::serve(core, handler::Analyzer { source: source.map(source::Source::new) });
+        }
         Err(error) => {
             tracing::error!("the client for Prometheus can't be made, so the process stops: {error}");
             core.stop.cancel();

@@ -248,6 +248,8 @@ fn parked(row: &Delivery, reason: Reason, now: At) -> Parked {
         tries: row.tries,
         first_seen_at: row.since_at,
         parked_at: now,
+        replayed_at: None,
+        replayed_by: None,
     }
 }
 

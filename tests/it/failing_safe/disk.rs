@@ -66,6 +66,6 @@ async fn on_a_full_disk_requests_are_answered_a_rollback_works_and_is_recorded_o
     let (status, answer) = parts.house.post("/v1/models", &json!({"name": "other", "type": "RERANKER"})).await;
     assert_eq!(status, 201, "{answer}");
     assert_eq!(parts.candidates("full").await, 0);
-    assert!(parts.core.stop().await);
+    assert!(parts.core.clone().stop().await);
     drop((parts, disk));
 }

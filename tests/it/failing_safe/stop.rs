@@ -14,7 +14,7 @@ async fn a_rollback_takes_the_traffic_back_while_the_database_is_stalled_and_is_
     assert_eq!((status, &answer["applied"]), (200, &json!(true)), "{answer}");
     assert_eq!(answer["rollout"]["id"], json!(id));
     assert_eq!(parts.candidates("stalled").await, 0);
-    assert!(parts.core.metrics.page().contains(r#"tidegate_stops_total{road="memory"} 1"#));
+    assert!(parts.core.metrics.counters().contains(r#"tidegate_stops_total{road="memory"} 1"#));
     drop(stalled);
     let ended = parts.house.ended(&id).await;
     assert_eq!((&ended["stage"], &ended["reason"]), (&json!("rolled_back"), &json!("rollback: it is slow")));
@@ -52,6 +52,6 @@ async fn a_rollback_with_everything_alive_is_recorded_before_it_is_answered() {
     assert!(status == 200 || status == 202, "{answer}");
     assert_eq!(parts.candidates("alive").await, 0);
     assert_eq!(parts.house.ended(&id).await["stage"], json!("cancelled"));
-    assert!(parts.core.metrics.page().contains("tidegate_stops_total{road="), "{}", parts.core.metrics.page());
+    assert!(parts.core.metrics.counters().contains("tidegate_stops_total{road="), "{}", parts.core.metrics.counters());
     assert!(parts.core.stop().await);
 }
