@@ -28,6 +28,10 @@ async fn without_a_beat_the_candidate_is_gone_after_its_lease_and_comes_back_onl
     assert_eq!((&ended["stage"], &ended["reason"]), (&json!("rolled_back"), &json!("lease_expired")));
     assert_eq!(parts.candidates("returns").await, 0);
     assert!(!parts.facts(&alone).await.contains(&"lease_expired".to_owned()));
-    assert!(parts.core.metrics.counters().contains("tidegate_lease_expired_total 2"), "{}", parts.core.metrics.counters());
+    assert!(
+        parts.core.metrics.counters().contains("tidegate_lease_expired_total 2"),
+        "{}",
+        parts.core.metrics.counters()
+    );
     assert!(parts.core.stop().await);
 }
