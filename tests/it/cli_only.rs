@@ -95,3 +95,20 @@ async fn lint_names_the_field_its_line_and_the_nearest_word() {
     assert_eq!(out.status.code(), Some(1));
     assert!(text.contains("bad.yaml:4:5: steps[0].dwel") && text.contains("did you mean `dwell`"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_logs_of_a_stopped_tidegate_are_verified() {
+    let house = House::start();
+    let one = Upstream::start("1").await;
+    house.serves("reranker", "1", &one.url).await;
+    let folder = house.stop();
+    let verified =
+        |path: &std::path::Path| Command::new(binary()).arg("verify").arg("--data").arg(path).output().unwrap();
+    let out = verified(folder.path());
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("verified the logs of 1 rollouts, 0 broken"), "{said}");
+    let nothing = tempfile::tempdir().unwrap();
+    let out = verified(nothing.path());
+    assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("there is no tidegate in"));
+    assert_eq!(std::fs::read_dir(nothing.path()).unwrap().count(), 0, "nothing is made where nothing was");
+}

@@ -131,6 +131,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: Option<ParkedVerb>,
     },
+    /// Check the logs of all rollouts against their chains of hashes, while tidegate is stopped.
+    Verify {
+        /// The folder of a tidegate.
+        #[arg(long, default_value = "tidegate-data", value_name = "DIR")]
+        data: PathBuf,
+    },
     /// Check a policy without a server; every problem is told with its line.
     Lint {
         /// A file, or the name of a preset.

@@ -3,7 +3,7 @@
 //! - `arguments`, `run`, `exit`, `screen`: what is typed, what it leads to, with which code it ends, how it is shown.
 //! - `client`: the HTTP API with timeouts, and every failure as one clear line. Nothing else here opens a connection to it.
 //! - `commands`: one module for each thing that people ask for; `follow`, `watch` and `progress`: a rollout while it moves.
-//! - `lint`: policies, without a server.
+//! - `lint`: policies, without a server; `verify`: logs against their hashes, while it is stopped.
 //! - `demo`: two rollouts from beginning to end in one process, measured; `load` asks on its behalf.
 //! - `embedded`, `up`: every service in one process; `alone`: the router in one of its own.
 
@@ -21,6 +21,7 @@ mod progress;
 mod run;
 mod screen;
 pub mod up;
+mod verify;
 mod watch;
 mod words;
 

@@ -33,6 +33,7 @@ const CONSUMERS: &[(&str, &[&str])] = &[
     ("analyzer", &["tg.obs.>"]),
     ("traffic-updater", &["tg.normal.*.*.split.apply"]),
     ("traffic-updater", &["tg.urgent.*.*.split.apply"]),
+    ("notifier", &["tg.news.*.*.rollout.*", "tg.news.*.*.version.*"]),
     ("deployer", &["tg.normal.*.*.workload.start"]),
 ];
 

@@ -150,6 +150,30 @@ async fn each_entry_of_the_log_holds_the_hash_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn an_entry_that_was_changed_or_taken_away_breaks_the_chain() {
+    for damage in [
+        "update transition set actor = 'eve' where version = 2",
+        "delete from transition where version = 2",
+        "update transition set hash = x'00' where version = 2",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let Store::Sqlite(sqlite) = &store;
+        sqlx::query("pragma foreign_keys = off").execute(&sqlite.writer).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        for version in 1..=3 {
+            let entry = Transition { version, fact_id: version.to_string(), ..entry() };
+            tx.apply(&Change::Log(Box::new(entry))).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let broken = async || store.reader().await.unwrap().rows().broken_link(&entry().rollout_id).await.unwrap();
+        assert_eq!(broken().await, None);
+        sqlx::query(damage).execute(&sqlite.writer).await.unwrap();
+        assert_eq!(broken().await, Some(if damage.starts_with("delete") { 3 } else { 2 }), "{damage}");
+    }
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = opened(folder.path()).await;
