@@ -174,6 +174,7 @@ async fn a_candidate_that_is_not_ready_stays_at_zero_and_users_see_no_error() {
     }
     assert_eq!((unloaded.asked(), wrong.asked()), (0, 0), "a candidate that is not ready got traffic");
     assert_eq!(traffic.stop().await, 0, "users saw errors");
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 

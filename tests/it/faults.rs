@@ -121,6 +121,7 @@ async fn run(ending: Ending, place: &str, armed: &str) -> Run {
     house.until("/v1/rollouts", |rollouts| is_over(rollouts, ending)).await;
     house.until("/v1/models/reranker", |model| model["active"] == if ending == Ending::Good { "2" } else { "1" }).await;
     traffic.stop().await;
+    house.quiet().await;
     house.stop();
     let mut wrong = violations(folder.path()).await;
     if parks {

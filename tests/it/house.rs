@@ -172,6 +172,17 @@ impl House {
         Ruin { folder: Arc::clone(&self.folder), api: self.api.clone() }
     }
 
+    /// Waits until every service has settled what was said to it: a stop leaves the rest for the next start.
+    pub(crate) async fn quiet(&self) {
+        eventually("every consumer has settled everything", async || {
+            let Ok(page) = self.client.get(format!("{}/metrics", self.api)).send().await else { return false };
+            let page = page.text().await.unwrap_or_default();
+            let mut lags = page.lines().filter(|line| line.starts_with("tidegate_consumer_lag_messages{")).peekable();
+            lags.peek().is_some() && lags.all(|line| line.ends_with(" 0"))
+        })
+        .await;
+    }
+
     /// SIGTERM; gives the folder, which lives as long as it is held, once the process has ended well.
     pub(crate) fn stop(mut self) -> Arc<TempDir> {
         let child = self.child.as_mut().unwrap();

@@ -67,6 +67,7 @@ async fn a_rollout_by_http_alone_moves_real_sessions_and_never_back() {
     let by_ana = history["items"].as_array().unwrap().iter().filter(|entry| entry["actor"] == "ana").count();
     assert_eq!(by_ana, 3, "each word is in the history with its actor");
 
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 
@@ -103,6 +104,7 @@ async fn after_a_rollback_that_was_applied_no_candidate_response_begins() {
     let id = house.promote("reranker", "1", &json!({"policy": "activate"})).await;
     assert_eq!(house.ended(&id).await["stage"], "completed");
     assert!(everybody(&house, 100).await.values().all(|version| version == "1"));
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 
@@ -141,6 +143,7 @@ async fn a_breach_takes_the_traffic_back_and_says_every_issue() {
         versions["items"].as_array().unwrap().iter().find(|row| row["version"] == version).unwrap()["status"].clone()
     };
     assert_eq!((status("1"), status("2")), (json!("active"), json!("turned_back")));
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 

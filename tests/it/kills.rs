@@ -115,6 +115,7 @@ async fn two_hundred_kills_at_random_points_lose_double_and_hasten_nothing() {
             );
         }
     }
+    house.quiet().await;
     let folder = house.stop();
     assert_eq!(violations(folder.path()).await, Vec::<String>::new());
     assert_eq!(witness.violations(folder.path()).await, Vec::<String>::new());

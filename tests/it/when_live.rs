@@ -60,6 +60,7 @@ async fn a_second_promote_waits_and_a_newer_one_takes_its_place() {
     say(&house, &four, "rollback").await;
     assert_eq!(house.ended(&four).await["stage"], "rolled_back");
     house.until("/v1/models/reranker", |model| model["active"] == "2" && model["rollout"].is_null()).await;
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 
@@ -93,6 +94,7 @@ async fn a_promote_that_supersedes_turns_the_live_one_back_first() {
     stands(&house, &four, "observing").await;
     say(&house, &four, "cancel").await;
     assert_eq!(house.ended(&four).await["stage"], "cancelled");
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 

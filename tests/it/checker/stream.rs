@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto::subject::fits;
-use rollout::{Rollout, RolloutId};
+use rollout::{At, Rollout, RolloutId};
 use store::{Reader, Said};
 
 /// Who takes what (RELIABILITY section 2.3, as far as the embedded form has it).
@@ -16,6 +16,8 @@ const CONSUMERS: &[(&str, &[&str])] = &[
             "tg.urgent.*.*.split.applied",
             "tg.urgent.*.*.split.failed",
             "tg.urgent.*.*.workload.failed",
+            "tg.urgent.*.*.route.drifted",
+            "tg.urgent.*.*.route.expired",
         ],
     ),
     (
@@ -43,10 +45,10 @@ const STREAM_MAX: i64 = 1_000_000;
 /// I1, I3, I4.
 pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout]) -> Vec<String> {
     let stream = reader.rows().said_after(0, STREAM_MAX).await.unwrap();
-    let mut wrong = Vec::new();
+    let (mut wrong, end) = (Vec::new(), stream.last().map_or(At(0), |said| said.created_at));
     for (service, filters) in CONSUMERS {
         let mine = stream.iter().filter(|said| filters.iter().any(|filter| fits(filter, &said.subject)));
-        wrong.extend(unsettled(reader, service, mine).await);
+        wrong.extend(unsettled(reader, service, &mine.collect::<Vec<_>>(), end).await);
     }
     let facts = Facts::read(reader, rollouts).await;
     for said in stream.iter().filter(|said| scheduled(said)) {
@@ -55,7 +57,7 @@ pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout]) -> Vec
     for said in stream.iter().filter(|said| fits("tg.cmd.*.*.version.promote", &said.subject)) {
         wrong.extend(without_rollout(reader, said, &facts).await);
     }
-    for (source, id) in facts.moved.intersection(&facts.refused) {
+    for (source, id) in &facts.both {
         wrong.push(format!("{id} of {source} moved a rollout and was refused by it: it was handled twice"));
     }
     wrong.extend(unsaid(&stream, rollouts, &facts));
@@ -73,18 +75,28 @@ fn source(said: &Said) -> String {
     format!("/tidegate/{}", said.service)
 }
 
-/// A message that is not settled behind which another one is: lost. Measurements that a stop cut off have nobody waiting for them.
-async fn unsettled(reader: &mut Reader, service: &str, mine: impl Iterator<Item = &Said>) -> Vec<String> {
-    let (mut open, mut wrong) = (Vec::new(), Vec::new());
+/// What was said in the last moment before a stop is left for the next start.
+const LAST_MOMENT_MS: i64 = 2_000;
+
+/// A message that is not settled though another one behind it is, or though time has passed: lost. Measurements that a stop cut off
+/// have nobody waiting for them.
+async fn unsettled(reader: &mut Reader, service: &str, mine: &[&Said], end: At) -> Vec<String> {
+    let (mut open, mut wrong, mut has_settled) = (Vec::new(), Vec::new(), false);
     for said in mine {
         let outcome = reader.rows().outcome(service, &source(said), &said.message_id).await.unwrap();
+        has_settled |= outcome.is_some();
         match outcome {
             Some(_) => wrong.append(&mut open),
-            None => open.push(format!("{} at {} was never settled by {service}", said.message_id, said.subject)),
+            None => open.push(*said),
         }
     }
-    wrong.extend(open.into_iter().filter(|what| !what.contains(" tg.obs.")));
-    wrong
+    let is_late = |said: &&Said| end.ms_since(said.created_at) > LAST_MOMENT_MS && !said.subject.starts_with("tg.obs.");
+    wrong.extend(open.into_iter().filter(is_late));
+    // Without a receiver in its configuration a process has no notifier.
+    if service == "notifier" && !has_settled {
+        return Vec::new();
+    }
+    wrong.iter().map(|said| format!("{} at {} was never settled by {service}", said.message_id, said.subject)).collect()
 }
 
 /// What rollouts know of facts.
@@ -92,6 +104,8 @@ async fn unsettled(reader: &mut Reader, service: &str, mine: impl Iterator<Item 
 struct Facts {
     moved: BTreeSet<(String, String)>,
     refused: BTreeSet<(String, String)>,
+    /// Those that moved a rollout and were refused by the same one.
+    both: Vec<(String, String)>,
     versions: BTreeMap<String, i64>,
 }
 
@@ -99,12 +113,13 @@ impl Facts {
     async fn read(reader: &mut Reader, rollouts: &[Rollout]) -> Self {
         let mut facts = Self::default();
         for row in rollouts {
-            for entry in reader.rows().history(&row.id, 0, 100_000).await.unwrap() {
-                facts.moved.insert((entry.fact_source, entry.fact_id));
-            }
-            for refusal in reader.rows().refusals(&row.id).await.unwrap() {
-                facts.refused.insert((refusal.fact_source, refusal.fact_id));
-            }
+            let log = reader.rows().history(&row.id, 0, 100_000).await.unwrap();
+            let moved: BTreeSet<_> = log.into_iter().map(|entry| (entry.fact_source, entry.fact_id)).collect();
+            let refusals = reader.rows().refusals(&row.id).await.unwrap();
+            let refused: BTreeSet<_> = refusals.into_iter().map(|row| (row.fact_source, row.fact_id)).collect();
+            facts.both.extend(moved.intersection(&refused).cloned());
+            facts.moved.extend(moved);
+            facts.refused.extend(refused);
             facts.versions.insert(row.id.to_string(), row.version);
         }
         facts
