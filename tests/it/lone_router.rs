@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::house::{House, LIMIT, Upstream, answer, binary};
 
+mod lease;
 mod names;
 mod outage;
 

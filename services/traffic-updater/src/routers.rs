@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chassis::{Bucket, Bus, Clock, Core, Entry, Roster, failpoint};
+use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Roster, failpoint};
+use judge::Span;
 use proto::RolloutCommand;
 use proto::serving::{Held, Word};
 use rollout::{Direction, Route, RouterName};
@@ -102,7 +103,25 @@ impl Routers {
         for (router, word) in self.words(wish) {
             if word == Some(serves) { &mut serving } else { &mut missing }.push(router.to_string());
         }
+        if wish.direction == Direction::Back {
+            missing.extend(self.vanished(wish, serves));
+        }
         (serving, missing)
+    }
+
+    /// The routers that may serve a candidate of the rollout still: they adopted a route of its model, are silent without having
+    /// said that they leave, and their lease has not run out. The last beat may have reached them after their last word.
+    fn vanished(&self, wish: &Route, serves: Word) -> Vec<String> {
+        let (now, place) = (self.clock.now(), proto::subject::key(&wish.tenant, &wish.model));
+        let lease = Span::from_secs(u64::from(wish.lease_seconds.unwrap_or(0)));
+        let silent = self.roster.heartbeats().into_iter().filter(|(_, heartbeat)| !heartbeat.is_live(now));
+        let may_serve = silent.filter_map(|(router, heartbeat)| {
+            let left_ms = ALIVE.ms() + lease.ms() - now.ms_since(heartbeat.beat_at);
+            let word = self.roster.adopted(&router, &heartbeat, &place)?;
+            (!heartbeat.has_left && word != serves && left_ms > 0)
+                .then(|| format!("{router}, which vanished (its lease ends in {} s)", left_ms / 1000))
+        });
+        may_serve.collect()
     }
 
     /// What the live routers say of the wish's model.
