@@ -1,5 +1,8 @@
 //! The one door to time.
 
+mod jump;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,18 +11,37 @@ use rollout::At;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use jump::{Compared, compare};
+
 /// Process time: the wall clock at start and monotonic time since, so that a jump of the wall clock makes nothing early.
+/// [`Clock::keep`] follows a wall clock that drifts, or that is set back.
 #[derive(Debug, Clone)]
 pub enum Clock {
     /// Of the machine.
-    System {
-        /// The wall clock at start, in milliseconds since 1970.
-        started_at: i64,
-        /// The monotonic clock at the same moment.
-        started: Instant,
-    },
+    System(Arc<Machine>),
     /// Moved by hand, for what takes hours.
     Manual(Arc<Hand>),
+}
+
+/// The clocks of a machine.
+pub struct Machine {
+    /// Process time when the monotonic clock was read first, and what was corrected since; milliseconds since 1970.
+    started_at: AtomicI64,
+    started: Instant,
+    wall: Box<dyn Fn() -> At + Send + Sync>,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").field("started_at", &self.started_at).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    fn now(&self) -> At {
+        let since = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        At(self.started_at.load(Ordering::SeqCst).saturating_add(since))
+    }
 }
 
 /// A clock that somebody moves.
@@ -33,8 +55,17 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::System { started_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX), started: Instant::now() }
+        Self::beside(|| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        })
+    }
+
+    /// The machine's clock beside another wall clock than its own.
+    #[must_use]
+    pub fn beside(wall: impl Fn() -> At + Send + Sync + 'static) -> Self {
+        let started_at = AtomicI64::new(wall().0);
+        Self::System(Arc::new(Machine { started_at, started: Instant::now(), wall: Box::new(wall) }))
     }
 
     /// A clock that stands at `now` until it is moved.
@@ -47,9 +78,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> At {
         match self {
-            Self::System { started_at, started } => {
-                At(started_at.saturating_add(i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX)))
-            }
+            Self::System(machine) => machine.now(),
             Self::Manual(hand) => At(hand.now.load(Ordering::SeqCst)),
         }
     }
@@ -62,10 +91,11 @@ impl Clock {
         }
     }
 
-    /// Waits until `at`.
+    /// Waits until `at`. The wait is measured once, by monotonic time: if the clock is set back meanwhile it ends before `at`, so
+    /// that what comes round each few seconds goes on; whoever acts at an instant that is kept looks at [`Clock::now`] again.
     pub async fn sleep_until(&self, at: At) {
         match self {
-            Self::System { .. } => {
+            Self::System(_) => {
                 let milliseconds = u64::try_from(at.ms_since(self.now())).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
             }

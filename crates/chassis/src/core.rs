@@ -73,6 +73,8 @@ impl Core {
             words: Arc::new(watch::channel(()).0),
         };
         core.tasks.spawn(sweep(core.clone()));
+        let metrics = core.metrics.clone();
+        core.tasks.spawn(core.clock.clone().keep(core.stop.clone(), move || metrics.clock_jumped()));
         Ok(core)
     }
 

@@ -29,7 +29,7 @@ mod telemetry;
 mod wheel;
 
 pub use bus::{Bucket, Bus, Entry, Values};
-pub use clock::Clock;
+pub use clock::{Clock, Compared, compare};
 pub use commit::{Commit, Say};
 pub use config::{Environment, Mistakes};
 pub use core::{Core, serve, serve_handler};

@@ -80,6 +80,7 @@ pub struct Metrics {
     pub(crate) retried: Family<ByService, Counter>,
     pub(crate) late_seconds: Histogram,
     stops: Family<ByRoad, Counter>,
+    clock_jumps: Counter,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -103,6 +104,7 @@ impl Default for Metrics {
             redelivered: Family::default(),
             retried: Family::default(),
             stops: Family::default(),
+            clock_jumps: Counter::default(),
             late_seconds: Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]),
         };
         metrics.register(|registry| metrics.register_in(registry));
@@ -130,12 +132,17 @@ impl Metrics {
             self.retried.clone(),
         );
         registry.register("stops", "Stops by the road that they took", self.stops.clone());
+        registry.register("clock_jumps", "Jumps of the wall clock beside process time", self.clock_jumps.clone());
         registry.register("deadline_late_seconds", "How late deadlines fired", self.late_seconds.clone());
     }
 
     /// Counts a stop: recorded in time (`database`), or not yet (`memory`).
     pub fn stopped(&self, road: &'static str) {
         self.stops.get_or_create(&ByRoad { road }).inc();
+    }
+
+    pub(crate) fn clock_jumped(&self) {
+        self.clock_jumps.inc();
     }
 
     /// Registers what a service counts itself.

@@ -172,7 +172,8 @@ pub(crate) async fn turn<H: Handler>(
     let born = core.clock.now();
     loop {
         let now = core.clock.now();
-        if now >= load_at {
+        // A clock that was set back must not keep the rows unread for as long.
+        if now >= load_at || load_at > now.plus(LOAD_AGAIN) {
             load(&core, &*handler, &mut wheel, born).await;
             load_at = now.plus(LOAD_AGAIN);
         }

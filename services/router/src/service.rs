@@ -118,6 +118,8 @@ impl Alone {
         let running = start(listen, folder, &name, trusted()?).await?;
         let (addr, counts) = (running.addr, running.counts.clone());
         let life = Life { clock: Clock::system(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        // A router has no page of its own for a count of jumps: its log tells them.
+        life.tasks.spawn(life.clock.clone().keep(life.stop.clone(), || {}));
         let who = Who { name, boot: boot(), home: home.id.clone() };
         let control = Control::start(&life, control, who, (&running.routes, &running.choices));
         life.tasks.spawn(adoption::follow(life.clone(), running, Feed::Control(Arc::clone(&control))));
