@@ -62,6 +62,7 @@ async fn the_metrics_say_where_a_rollout_stands_and_what_became_of_it() {
     }
     house.ended(&id).await;
     traffic.stop().await;
+    house.until("/v1/models/reranker", |model| model["active"] == "2").await;
     let back = house.promote("reranker", "1", &judged()).await;
     house.until(&format!("/v1/rollouts/{back}"), |rollout| rollout["stage"] == "observing").await;
     house.post(&format!("/v1/rollouts/{back}/rollback"), &json!({"reason": "a person's own words"})).await;

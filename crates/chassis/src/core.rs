@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollout::At;
 use store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub struct Core {
     pub stop: CancellationToken,
     /// The stream's last position when the process started: what is older may have been in hand at a death.
     pub(crate) born_at: i64,
+    /// When the process started.
+    pub(crate) started_at: At,
     /// Whether services can be given work.
     pub(crate) health: Health,
     /// Changes when somebody says a word about a parked message.
@@ -60,6 +63,7 @@ impl Core {
     pub async fn start(store: Store, clock: Clock) -> Result<Self, store::Error> {
         let bus = Bus::in_process(&store, &clock).await?;
         let born_at = store.reader().await?.rows().last_position().await?;
+        let started_at = clock.now();
         let core = Self {
             store,
             bus,
@@ -69,6 +73,7 @@ impl Core {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             born_at,
+            started_at,
             health: Health::default(),
             words: Arc::new(watch::channel(()).0),
         };

@@ -70,6 +70,11 @@ impl Core {
     /// # Errors
     /// When the store does not answer.
     pub async fn backlog(&self) -> Result<Option<String>, store::Error> {
+        // After a start consumers read everything that is kept once more; what of it is old was settled long ago.
+        let is_looking = self.bus.passed() < self.born_at;
+        if is_looking && self.clock.now().ms_since(self.started_at) < WAITING_LIMIT.ms() {
+            return Ok(None);
+        }
         let (count, oldest) =
             self.store.page().await?.rows().waiting(self.bus.passed(), WAITING_MAX.saturating_add(1)).await?;
         let age = oldest.map_or(0, |at| self.clock.now().ms_since(at));

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::Scene;
 use super::samples::{self, Sample, Sampler};
 use super::story::{CANDIDATE, POLICY, RATE_PER_SECOND, SESSIONS, STABLE, Story};
+use crate::client::Error;
 use crate::follow::{Follower, Look};
 use crate::load::{Load, LoadPlan, Report, UNANSWERED};
 use crate::progress::News;
@@ -23,6 +24,7 @@ const LEAD: Duration = Duration::from_secs(1);
 /// After the end, so that whatever comes late is seen.
 const TAIL: Duration = Duration::from_secs(3);
 const ACTIVE_WITHIN: Duration = Duration::from_secs(15);
+const PASSES_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Far above what the preset takes; a demo that hangs must end too.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
@@ -104,8 +106,9 @@ async fn set_up(scene: &Scene, story: &Story, model: &Model) -> anyhow::Result<[
         policy: None,
         health: None,
     };
-    scene.client.add_model(&new).await?;
-    scene.client.add_version(model, &version(STABLE, &stable)?).await?;
+    patiently(async || scene.client.add_model(&new).await).await?;
+    let new = version(STABLE, &stable)?;
+    patiently(async || scene.client.add_version(model, &new).await).await?;
     scene.transcript.told(story, &format!("registered {model} with {STABLE}; it becomes active when it is healthy"))?;
     let began = Instant::now();
     while scene.client.model(model).await?.active.is_none_or(|active| active.as_str() != STABLE) {
@@ -118,8 +121,20 @@ async fn set_up(scene: &Scene, story: &Story, model: &Model) -> anyhow::Result<[
         story,
         &format!("{STABLE} is active; {SESSIONS} sessions begin to ask, {RATE_PER_SECOND} requests a second"),
     )?;
-    scene.client.add_version(model, &version(CANDIDATE, &candidate)?).await?;
+    let new = version(CANDIDATE, &candidate)?;
+    patiently(async || scene.client.add_version(model, &new).await).await?;
     Ok([stable, candidate])
+}
+
+/// On a busy machine the disk may keep the database waiting; the API then says that nothing was changed.
+async fn patiently<T>(call: impl AsyncFn() -> Result<T, Error>) -> anyhow::Result<T> {
+    let began = Instant::now();
+    loop {
+        match call().await {
+            Err(error) if error.is_passing() && began.elapsed() < PASSES_WITHIN => sleep(LOOK_AGAIN).await,
+            ended => return Ok(ended?),
+        }
+    }
 }
 
 async fn server(story: &Story, version: &str, dials: Dials) -> anyhow::Result<Running> {
@@ -144,7 +159,8 @@ async fn promote(scene: &Scene, story: &Story, model: &Model, load: &Load) -> an
         reason: Some(story.about.to_owned()),
         ..NewPromotion::default()
     };
-    let id = scene.client.promote(model, &Version::new(CANDIDATE)?, &new).await?;
+    let candidate = Version::new(CANDIDATE)?;
+    let id = patiently(async || scene.client.promote(model, &candidate, &new).await).await?;
     scene.transcript.told(story, &format!("promoting {CANDIDATE} by the policy `{POLICY}`: {}", story.about))?;
     let (mut follower, mut view) = Follower::find(&scene.client, id.as_str(), LOOK_AGAIN).await?;
     let (mut news, mut confirmed, mut felt) = (None, Vec::new(), Felt::default());

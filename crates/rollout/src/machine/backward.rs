@@ -145,6 +145,6 @@ pub(super) fn retreating(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
 /// How many pages people have got by the deadline of a retreat. The first comes at a deadline of its own. From the second on
 /// deadlines are a minute apart, and each counts what is up to a minute before it: none comes early.
 fn pages(row: &Rollout) -> i64 {
-    let waited = row.wake_at.map_or(0, |at| at.ms_since(row.entered_at)) - RETREAT_TOLD.ms();
-    i64::from(waited > 0) + (waited - AGAIN_AT_MOST.ms()).max(0) / RETREAT_PAGE_MS
+    let waited = row.wake_at.map_or(0, |at| at.ms_since(row.entered_at)).saturating_sub(RETREAT_TOLD.ms());
+    i64::from(waited > 0) + waited.saturating_sub(AGAIN_AT_MOST.ms()).max(0) / RETREAT_PAGE_MS
 }
