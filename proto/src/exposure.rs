@@ -7,10 +7,11 @@ use std::fmt;
 
 use judge::Distinct;
 use rollout::{RolloutId, Version};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one router sent one version's way for a rollout, cumulative since the router's start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exposed {
     /// The rollout.
     pub rollout_id: RolloutId,
@@ -35,7 +36,7 @@ struct Share {
 }
 
 /// Whom the candidate has reached, in numbers to show. Sessions are estimates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Reached {
     /// Sessions that were sent to the candidate at least once.
     pub sessions: u64,

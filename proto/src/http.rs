@@ -1,15 +1,23 @@
 //! Bodies of the HTTP API. A request with a field that nobody knows is refused: a typing error must not be a default.
 
+mod canary;
+mod fact;
+
 use std::collections::BTreeMap;
 
 use judge::Verdict;
 use rollout::{At, Health, Match, Model, Plan, Rollout, RolloutId, Stage, Tenant, Version, WhenLive};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exposure::Reached;
 use crate::instant::{rfc3339, rfc3339_option};
+use crate::schemas::NameOrPolicy;
+
+pub use canary::{CanaryDeployment, CanaryStage};
+pub use fact::RolloutFact;
 
 mod dry_run;
 mod parked;
@@ -18,7 +26,7 @@ pub use dry_run::{DryRun, ResolvedRow};
 pub use parked::{ParkedView, ParkedWhole, Unparked};
 
 /// `POST /v1/models`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewModel {
     /// Its name.
@@ -37,6 +45,7 @@ pub struct NewModel {
     pub matches: Option<Match>,
     /// A policy's name, or a whole policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NameOrPolicy>")]
     pub policy: Option<Value>,
     /// `{path}` or `off`; `/health` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +69,7 @@ fn strict_match<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Opt
 }
 
 /// A model as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelView {
     /// Whose it is.
     pub tenant: Tenant,
@@ -76,6 +85,7 @@ pub struct ModelView {
     pub matches: Match,
     /// A policy's name, or a whole policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NameOrPolicy>")]
     pub policy: Option<Value>,
     /// How its servers are asked whether they are ready.
     pub health: Health,
@@ -91,7 +101,7 @@ pub struct ModelView {
 }
 
 /// `POST /v1/registry/{model}/versions`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewVersion {
     /// The version.
@@ -110,7 +120,7 @@ pub struct NewVersion {
 }
 
 /// A version as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionView {
     /// The model.
     pub model: Model,
@@ -140,7 +150,7 @@ pub struct VersionView {
 }
 
 /// A policy as it is listed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyView {
     /// Its name.
     pub name: String,
@@ -154,7 +164,7 @@ pub struct PolicyView {
 }
 
 /// `POST /v1/registry/{model}/{version}/promote`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPromotion {
     /// `canary` is the only one.
@@ -162,6 +172,7 @@ pub struct NewPromotion {
     pub target_stage: Option<String>,
     /// A policy's name, or a whole policy; the model's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NameOrPolicy>")]
     pub policy: Option<Value>,
     /// While another rollout is live: `reject` (default), `queue` or `supersede`; the policy's own word when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,14 +186,14 @@ pub struct NewPromotion {
 }
 
 /// The answer to a promote: 202.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Promoted {
     /// The rollout, made from the promote message: its row may follow a moment later.
     pub rollout_id: RolloutId,
 }
 
 /// `POST /v1/rollouts/{id}/{verb}`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// Who says it, as a claim.
@@ -194,7 +205,7 @@ pub struct Command {
 }
 
 /// The answer to a verb: 200 when it is done, 202 when it is on its way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Commanded {
     /// Rollback and cancel: whether the split was read back from every router.
     pub applied: bool,
@@ -204,7 +215,7 @@ pub struct Commanded {
 }
 
 /// The shares of the candidate, in basis points.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SplitView {
     /// What the rollout wishes.
     pub desired: u32,
@@ -216,7 +227,7 @@ pub struct SplitView {
 }
 
 /// What a version has served while the rollout was live, as the routers counted it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Exposure {
     /// The version.
     pub version: String,
@@ -233,7 +244,7 @@ pub struct Exposure {
 }
 
 /// A rollout as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutView {
     /// Its id.
     pub id: RolloutId,
@@ -324,7 +335,7 @@ impl RolloutView {
 }
 
 /// One entry of a rollout's history: a move, or a refusal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEntry {
     /// When.
     #[serde(with = "rfc3339")]
@@ -354,45 +365,8 @@ pub struct HistoryEntry {
     pub evidence: Option<Value>,
 }
 
-/// One event of `GET /v1/events`: a move of a rollout, or evidence that was noted while it stayed where it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RolloutFact {
-    /// Whose model.
-    pub tenant: Tenant,
-    /// The model.
-    pub model: Model,
-    /// Which rollout.
-    pub rollout_id: RolloutId,
-    /// Of the row after it; a rollout's versions have no gap.
-    pub version: i64,
-    /// What happened, such as `split_applied` or `verdict`.
-    pub fact: String,
-    /// The stage before; `none` at first. The same as after it where something was only noted.
-    pub from: String,
-    /// The stage after.
-    pub to: String,
-    /// The step after.
-    pub step: u32,
-    /// The version that is rolled out.
-    pub candidate: Version,
-    /// The version before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous: Option<Version>,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Who.
-    pub actor: String,
-    /// On what: the verdict, where one was reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Value>,
-    /// When.
-    #[serde(with = "rfc3339")]
-    pub at: At,
-}
-
 /// `POST /v1/observations`: a list of these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Observation {
     /// The model.
@@ -412,7 +386,8 @@ pub struct Observation {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
@@ -422,7 +397,7 @@ pub struct Page<T> {
 }
 
 /// An error (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:tidegate:problem:<word>`.
     #[serde(rename = "type")]

@@ -1,6 +1,8 @@
 //! Instants at the border: RFC 3339 in UTC.
 
+use judge::written_as;
 use rollout::At;
+use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -20,11 +22,16 @@ pub fn parse(text: &str) -> Option<At> {
     i64::try_from(nanoseconds.div_euclid(1_000_000)).ok().map(At)
 }
 
-/// Serde of an instant as RFC 3339 text, for `#[serde(with)]`.
-pub mod rfc3339 {
-    use super::{At, parse, text};
-    use serde::{Deserialize, Deserializer, Serializer};
+/// Serde and schema of an instant as RFC 3339 text, for `#[serde(with)]`.
+#[expect(non_camel_case_types, reason = "it stands where serde wants a path of functions and schemars a type")]
+#[derive(Debug)]
+pub struct rfc3339;
 
+written_as!(rfc3339, "Instant", {
+    "description": "An instant in UTC, such as 2026-01-31T12:00:00Z.", "type": "string", "format": "date-time"
+});
+
+impl rfc3339 {
     /// Writes the text.
     ///
     /// # Errors
@@ -45,11 +52,16 @@ pub mod rfc3339 {
     }
 }
 
-/// Serde of an instant that may be absent.
-pub mod rfc3339_option {
-    use super::{At, text};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// Serde and schema of an instant that may be absent.
+#[expect(non_camel_case_types, reason = "it stands where serde wants a path of functions and schemars a type")]
+#[derive(Debug)]
+pub struct rfc3339_option;
 
+written_as!(rfc3339_option, "InstantOrNull", {
+    "description": "An instant in UTC, such as 2026-01-31T12:00:00Z.", "type": ["string", "null"], "format": "date-time"
+});
+
+impl rfc3339_option {
     /// Writes the text, or null.
     ///
     /// # Errors
@@ -64,7 +76,7 @@ pub mod rfc3339_option {
     /// When it is no instant.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<At>, D::Error> {
         #[derive(Deserialize)]
-        struct Instant(#[serde(with = "super::rfc3339")] At);
+        struct Instant(#[serde(with = "rfc3339")] At);
         Ok(Option::<Instant>::deserialize(deserializer)?.map(|instant| instant.0))
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use rollout::{At, Model, RouterName, Version};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -25,9 +26,10 @@ pub const BEAT: &str = "x-tidegate-beat";
 const ADOPTED_MAX: usize = 10_000;
 
 /// `GET /internal/routes`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RouteTable {
     /// The route of each model as targets take it, salt included, by `<tenant>.<model>`, escaped.
+    #[schemars(with = "BTreeMap<String, rollout::Route>")]
     pub routes: BTreeMap<String, Box<RawValue>>,
     /// The versions of each model that an override may name, by the same keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,7 +37,7 @@ pub struct RouteTable {
 }
 
 /// A version that an override may name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// The version.
     pub version: Version,
@@ -47,7 +49,7 @@ pub struct Choice {
 }
 
 /// `PUT /internal/routers/{name}`: a router says that it lives, and what is on its disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouterState {
     /// Its process: a UUID of version 7, so that a later one is greater.
     pub boot: String,
@@ -89,7 +91,7 @@ impl RouterState {
 }
 
 /// `POST /internal/routers/{name}/samples`: what a router has counted, as the message that it becomes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewSample {
     /// `ro.<router>.<boot>.<count>`.
     pub id: String,
@@ -98,7 +100,7 @@ pub struct NewSample {
 }
 
 /// A router in `GET /v1/routers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouterView {
     /// Its name.
     pub name: RouterName,
@@ -112,7 +114,7 @@ pub struct RouterView {
 }
 
 /// `GET /internal/models/active`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveModel {
     /// The model.
     pub model: Model,
@@ -127,7 +129,7 @@ pub struct ActiveModel {
 }
 
 /// The version that serves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveVersion {
     /// The version.
     pub version: Version,
@@ -136,7 +138,7 @@ pub struct ActiveVersion {
 }
 
 /// The version on trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CanaryVersion {
     /// The version.
     pub version: Version,

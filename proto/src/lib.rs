@@ -12,6 +12,7 @@ mod message;
 mod messages;
 #[cfg(test)]
 mod samples;
+pub mod schemas;
 pub mod serving;
 pub mod subject;
 

@@ -1,6 +1,7 @@
 //! Every message as one enum: its name, its lane, and how it gets into an envelope and out of one.
 
 use rollout::{At, Model, Tenant};
+use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,12 +55,15 @@ impl Unreadable {
     }
 }
 
+/// The name of a message, what it says, and the schema of its payload.
+pub(crate) type Payload = (&'static str, &'static str, fn(&mut SchemaGenerator) -> Schema);
+
 macro_rules! catalogue {
-    ($($(#[$doc:meta])* $variant:ident($body:ty) = $name:literal),+ $(,)?) => {
+    ($($(#[doc = $doc:literal])* $variant:ident($body:ty) = $name:literal),+ $(,)?) => {
         /// All messages.
         #[expect(clippy::large_enum_variant, reason = "a message is made, read and dropped; where it is kept it is boxed whole")]
         #[derive(Debug, Clone, PartialEq)]
-        pub enum Message { $($(#[$doc])* $variant($body)),+ }
+        pub enum Message { $($(#[doc = $doc])* $variant($body)),+ }
 
         impl Message {
             /// The names of all messages.
@@ -70,6 +74,9 @@ macro_rules! catalogue {
             pub const fn name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name),+ }
             }
+
+            /// The name of each message, what it says, and the schema of its payload.
+            pub(crate) const PAYLOADS: &[Payload] = &[$(($name, concat!($($doc),*), |generator| generator.subschema_for::<$body>())),+];
 
             fn of(name: &str, kind: &str, data: Value) -> Result<Self, Unreadable> {
                 match name { $($name => body(kind, data).map(Self::$variant),)+ _ => Err(Unreadable::UnknownType(kind.to_owned())) }

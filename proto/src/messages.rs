@@ -7,6 +7,7 @@ use rollout::{
     At, Direction, Health, Match, Model, Plan, PolicyName, RolloutId, Smoke, Stage, Tenant, Verb, Version, WhenLive,
     Workload,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::exposure::{Exposed, Reached};
 use crate::instant::{rfc3339, rfc3339_option};
 
 /// A model is to be registered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelRegister {
     /// Whose it is.
     pub tenant: Tenant,
@@ -37,7 +38,7 @@ pub struct ModelRegister {
 }
 
 /// A version is to be registered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionRegister {
     /// Whose model.
     pub tenant: Tenant,
@@ -62,7 +63,7 @@ pub struct VersionRegister {
 }
 
 /// A policy is to be saved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicySave {
     /// Whose it is.
     pub tenant: Tenant,
@@ -78,7 +79,7 @@ pub struct PolicySave {
 }
 
 /// A version is to be promoted: the message of other systems.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionPromote {
     /// Whose model.
     pub tenant: Tenant,
@@ -108,7 +109,7 @@ fn canary() -> String {
 }
 
 /// A rollout is asked for, with everything resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PromotionRequested {
     /// Whose model.
     pub tenant: Tenant,
@@ -135,7 +136,7 @@ pub struct PromotionRequested {
 }
 
 /// A word said to a rollout.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutCommand {
     /// Whose model.
     pub tenant: Tenant,
@@ -159,7 +160,7 @@ pub struct RolloutCommand {
 }
 
 /// A candidate is to be brought up and probed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadStart {
     /// Whose model.
     pub tenant: Tenant,
@@ -182,7 +183,7 @@ pub struct WorkloadStart {
 }
 
 /// A candidate is ready, or not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadAnswer {
     /// Whose model.
     pub tenant: Tenant,
@@ -201,7 +202,7 @@ pub struct WorkloadAnswer {
 }
 
 /// The wished route is to be applied; the wish itself is the `route` row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SplitApply {
     /// Whose model.
     pub tenant: Tenant,
@@ -216,7 +217,7 @@ pub struct SplitApply {
 }
 
 /// The wished route was applied and read back, or not yet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SplitAnswer {
     /// Whose model.
     pub tenant: Tenant,
@@ -237,7 +238,7 @@ pub struct SplitAnswer {
 }
 
 /// What a target was seen to serve without being asked: its lease ended, or something else than the wish.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteNews {
     /// Whose model.
     pub tenant: Tenant,
@@ -259,7 +260,7 @@ pub struct RouteNews {
 }
 
 /// An analysis is to be opened, or answered with its latest verdict.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnalysisRun {
     /// Whose model.
     pub tenant: Tenant,
@@ -293,7 +294,7 @@ pub struct AnalysisRun {
 }
 
 /// The judge has spoken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictReached {
     /// Whose model.
     pub tenant: Tenant,
@@ -330,7 +331,7 @@ impl VerdictReached {
 }
 
 /// A rollout moved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutMoved {
     /// Whose model.
     pub tenant: Tenant,
@@ -371,7 +372,7 @@ pub struct RolloutMoved {
 }
 
 /// A rollout waits for somebody.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutWaiting {
     /// Whose model.
     pub tenant: Tenant,
@@ -396,7 +397,7 @@ pub struct RolloutWaiting {
 }
 
 /// What became of a version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionNews {
     /// Whose model.
     pub tenant: Tenant,
@@ -412,7 +413,7 @@ pub struct VersionNews {
 }
 
 /// What a router has counted since it started, all arms of a model in one sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestsCounted {
     /// Whose model.
     pub tenant: Tenant,
@@ -436,7 +437,7 @@ pub struct RequestsCounted {
 }
 
 /// What a router has counted for one version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sampled {
     /// The version.
     pub version: Version,
@@ -454,7 +455,7 @@ pub struct Sampled {
 }
 
 /// Outcomes that only the caller knows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeObserved {
     /// Whose model.
     pub tenant: Tenant,
@@ -465,7 +466,7 @@ pub struct OutcomeObserved {
 }
 
 /// One outcome.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// The version that answered.
     pub version: Version,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rollout::At;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// That the control part is alive: it commits, its deadlines are looked at, and the bus takes values.
@@ -29,7 +30,7 @@ impl fmt::Display for Beat {
 }
 
 /// Why a router serves the stable arm alone, whatever the route says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Held {
     /// No beat came for as long as the lease.

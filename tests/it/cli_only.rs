@@ -112,3 +112,32 @@ async fn the_logs_of_a_stopped_tidegate_are_verified() {
     assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("there is no tidegate in"));
     assert_eq!(std::fs::read_dir(nothing.path()).unwrap().count(), 0, "nothing is made where nothing was");
 }
+
+#[test]
+fn completions_are_scripts_that_their_shell_can_read() {
+    let script = |shell: &str| {
+        let out = Command::new(binary()).args(["completions", shell]).output().unwrap();
+        assert!(out.status.success(), "{shell}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let bash = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(bash.path(), script("bash")).unwrap();
+    let read = Command::new("bash").arg("-n").arg(bash.path()).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    // A word of each kind is offered: `tidegate pro<TAB>` and `tidegate promote --po<TAB>`.
+    let offered = |words: &[&str]| {
+        let [.., before, begun] = words else { panic!("two words at least") };
+        let asked = format!(
+            "source {}; COMP_WORDS=({}); COMP_CWORD={}; _tidegate tidegate {begun} {before}; echo ${{COMPREPLY[@]}}",
+            bash.path().display(),
+            words.join(" "),
+            words.len() - 1
+        );
+        String::from_utf8(Command::new("bash").arg("-c").arg(asked).output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(offered(&["tidegate", "pro"]).trim(), "promote");
+    assert_eq!(offered(&["tidegate", "promote", "--po"]).trim(), "--policy");
+    assert!(script("zsh").starts_with("#compdef tidegate"));
+    assert!(script("fish").contains("complete -c tidegate"));
+    assert_eq!(Command::new(binary()).args(["completions", "cmd"]).output().unwrap().status.code(), Some(64));
+}

@@ -148,6 +148,23 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Print the script that completes these words in a shell.
+    Completions {
+        /// Which shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// A shell that words are completed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// `source <(tidegate completions bash)`
+    Bash,
+    /// `source <(tidegate completions zsh)`
+    Zsh,
+    /// `tidegate completions fish | source`
+    Fish,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,15 @@
 //! From what was typed to an exit code.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use chassis::{Environment, Prometheus};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::{generate, shells};
 use notifier::Receivers;
 use rollout::Verb;
 
-use crate::arguments::{Arguments, Command, RouterArguments, UpArguments};
+use crate::arguments::{Arguments, Command, RouterArguments, Shell, UpArguments};
 use crate::client::Client;
 use crate::commands;
 use crate::embedded::Options;
@@ -83,7 +84,20 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Parked { shown, verb } => commands::parked::run(&client, screen, shown.output, verb).await,
         Command::Verify { data } => verify::run(screen, &data).await,
         Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
+        Command::Completions { shell } => completions(shell),
     }
+}
+
+/// Prints the script of a shell, made from what can be typed.
+fn completions(shell: Shell) -> anyhow::Result<Exit> {
+    let (mut words, mut script) = (Arguments::command(), Vec::new());
+    match shell {
+        Shell::Bash => generate(shells::Bash, &mut words, "tidegate", &mut script),
+        Shell::Zsh => generate(shells::Zsh, &mut words, "tidegate", &mut script),
+        Shell::Fish => generate(shells::Fish, &mut words, "tidegate", &mut script),
+    }
+    io::stdout().write_all(&script)?;
+    Ok(Exit::Done)
 }
 
 async fn run_up(arguments: UpArguments) -> anyhow::Result<Exit> {

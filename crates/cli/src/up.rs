@@ -11,7 +11,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let data = options.data.clone();
     let embedded = Embedded::start(options).await?;
     println!("tidegate is up, with its data in {}", data.display());
-    println!("  API      http://{}", embedded.api);
+    println!("  API      http://{}   (and, in a browser, every rollout)", embedded.api);
     match embedded.router {
         Some(router) => println!("  traffic  http://{router}   (a model is at /<model>)"),
         None => println!("  traffic  by routers of their own: tidegate router --control http://{}", embedded.api),

@@ -3,6 +3,7 @@
 //! Nothing is filled in and little is refused here (unknown fields, words that are no choice, texts that are no number);
 //! [`crate::resolve()`] finds everything else, all problems at once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::query::Query;
@@ -17,7 +18,7 @@ pub use limit::{Floor, Limit};
 pub use rules::{Attribution, Comparator, RuleName, RuleSet, Rules};
 
 /// One check of a policy.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// The metric's name, such as `error_rate` or `p95_latency_ms`.
@@ -72,7 +73,7 @@ pub struct Check {
 }
 
 /// How rules are judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Compare the value of a window with the limit, in rounds.
@@ -83,7 +84,7 @@ pub enum Method {
 }
 
 /// What a breach of a check leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// The candidate goes back at once.
@@ -98,7 +99,7 @@ pub enum Action {
 }
 
 /// Which failed rounds are added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureMode {
     /// Rounds in a row; a passing round and a new step start anew.

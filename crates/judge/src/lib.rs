@@ -21,6 +21,7 @@ pub mod resolved;
 mod scalar;
 pub mod series;
 pub mod settings;
+mod shape;
 pub mod signal;
 pub mod span;
 pub mod state;

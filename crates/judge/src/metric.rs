@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::excerpt;
@@ -10,12 +11,12 @@ use crate::scalar::excerpt;
 const NAME_CHARS_MAX: usize = 63;
 
 /// The key of a signal: `error`, `latency`, `ttft`, `o:<name>` for an observation, or `q:<metric>` for a query.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SignalName(pub String);
 
 /// A metric, read from its name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// A share of events: `error_rate`, `request_success_rate`, `<name>_rate`.

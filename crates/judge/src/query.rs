@@ -5,6 +5,7 @@
 //! `value` may be any expression. A template is PromQL with placeholders inside quoted label values; [`template`] holds it against
 //! injection.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, SignalName};
@@ -15,7 +16,7 @@ pub mod template;
 pub use template::{Template, Values, Variable};
 
 /// The templates of a check, as written.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     /// The counter of bad events; `total` counts all of them.
@@ -42,7 +43,7 @@ pub struct Query {
 }
 
 /// A part of a query: which of a signal's numbers a template gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The counted events of a share: bad or good ones.

@@ -1,5 +1,6 @@
 //! A policy with every number filled in, as it is frozen when a rollout starts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
@@ -9,7 +10,7 @@ use crate::settings::{Baseline, OnDegraded, OnInconclusive};
 use crate::span::Span;
 
 /// What the judge goes by. Made by [`crate::resolve()`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolved {
     /// The checks, in the policy's order.
     pub checks: Vec<ResolvedCheck>,
@@ -36,7 +37,7 @@ pub struct Resolved {
 }
 
 /// One check with every number filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedCheck {
     /// The metric's name.
     pub metric: String,
@@ -64,7 +65,7 @@ pub struct ResolvedCheck {
 }
 
 /// One limit with every number filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedRule {
     /// The name under which the policy wrote it.
     pub name: RuleName,
@@ -87,7 +88,7 @@ pub struct ResolvedRule {
 }
 
 /// A counter of failed rounds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counter {
     /// Failed rounds that make a breach.
     pub limit: u32,
@@ -96,7 +97,7 @@ pub struct Counter {
 }
 
 /// One step with every number filled in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedStep {
     /// How long the step runs.
     pub dwell: Span,

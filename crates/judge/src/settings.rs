@@ -1,11 +1,12 @@
 //! What a plan says about judging as a whole, and the shape of its steps.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
 
 /// The per-plan fields, each absent where the policy says nothing.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Settings {
     /// Sequential: probability of a false breach in the whole rollout.
@@ -40,7 +41,7 @@ pub struct StepShape {
 }
 
 /// What happens to a step that could not be decided in its budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInconclusive {
     /// The candidate goes back.
@@ -53,7 +54,7 @@ pub enum OnInconclusive {
 }
 
 /// What a degraded check leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDegraded {
     /// It counts as healthy.
@@ -66,7 +67,7 @@ pub enum OnDegraded {
 }
 
 /// What relative rules compare with in a step that leaves stable no traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Baseline {
     /// With nothing: they do not apply.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::SignalName;
@@ -17,7 +18,7 @@ const SUM_MAX: f64 = 1e300;
 pub type Signals = BTreeMap<SignalName, Signal>;
 
 /// The numbers of one signal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// Bad events out of all events.

@@ -1,5 +1,6 @@
 //! A verdict: what the evidence says after one tick, in codes and numbers. Texts are made by [`crate::render()`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
@@ -8,7 +9,7 @@ use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
 pub const ENGINE: &str = "judge/1";
 
 /// What a rule, a check or a step comes to. Ordered, the worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The rule does not apply in this step; never the result of a step.
@@ -28,7 +29,7 @@ pub enum Outcome {
 }
 
 /// Why a result is what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// A check is in breach (of a whole verdict).
@@ -78,7 +79,7 @@ pub enum Reason {
 }
 
 /// What a verdict asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The step's time is not over.
@@ -96,7 +97,7 @@ pub enum Decision {
 }
 
 /// What a value was compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {
     /// The stable arm at the same time.
@@ -109,7 +110,7 @@ pub enum Comparison {
 }
 
 /// What bounds the probability of a false breach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Guarantee {
     /// The policy's alpha, for the whole rollout.
@@ -120,7 +121,7 @@ pub enum Guarantee {
 }
 
 /// What a reader of the numbers should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// The quantile's cell is wider than a tenth of its value.
@@ -130,7 +131,7 @@ pub enum Warning {
 }
 
 /// What the evidence says after one tick.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Index of the step.
     pub step: u32,
@@ -151,7 +152,7 @@ pub struct Verdict {
 }
 
 /// What the evidence says about one rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// Index of the check in the policy, from 0.
     pub check: u32,
@@ -212,7 +213,7 @@ pub struct CheckResult {
 }
 
 /// The counter of failed rounds of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failures {
     /// Rounds that failed.
     pub count: u32,
@@ -223,7 +224,7 @@ pub struct Failures {
 }
 
 /// Where a step stands; all times in milliseconds from its `applied_at`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The end of the newest tick.
     pub elapsed: i64,

@@ -1,5 +1,6 @@
 //! What can happen to a rollout, and what the step that handles it saw around it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{RolloutId, Version};
@@ -8,7 +9,7 @@ use crate::route::Arm;
 use crate::stage::Stage;
 
 /// Words that a person says to a live rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
     /// On to the next step without waiting for proof.

@@ -19,7 +19,7 @@ pub struct BadName {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -69,6 +69,8 @@ macro_rules! name {
             }
         }
 
+        judge::written_as!($name, stringify!($name), {"description": $rule, "type": "string", "pattern": $pattern});
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0
@@ -80,6 +82,7 @@ macro_rules! name {
 name!(
     /// Who owns a model; `default` where nobody says otherwise.
     Tenant, "tenant", "1 to 32 of `a-z 0-9 -`, not beginning with `-`",
+    "^[a-z0-9][a-z0-9-]{0,31}$",
     |text| begins_with(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit())
         && text.len() <= 32
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -88,6 +91,7 @@ name!(
 name!(
     /// The name of a model, an agent or a prompt that has versions.
     Model, "model", "1 to 96 of `A-Z a-z 0-9 . _ / @ + -`, beginning with a letter or digit, without `..` or `//`",
+    "^(?!.*(\\.\\.|//))[A-Za-z0-9][A-Za-z0-9._/@+-]{0,95}$",
     |text| begins_with(text, |b| b.is_ascii_alphanumeric())
         && text.len() <= 96
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/@+-".contains(&b))
@@ -98,6 +102,7 @@ name!(
 name!(
     /// One version of a model.
     Version, "version", "1 to 64 of `A-Z a-z 0-9 . _ + -`, beginning with a letter or digit",
+    "^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$",
     |text| begins_with(text, |b| b.is_ascii_alphanumeric())
         && text.len() <= 64
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b))
@@ -106,6 +111,7 @@ name!(
 name!(
     /// The id of a rollout: `r` and 25 letters made from the promote message (see [`RolloutId::of`]).
     RolloutId, "rollout id", "`r` and 25 letters of Crockford's base32 in lower case",
+    "^r[0-9abcdefghjkmnpqrstvwxyz]{25}$",
     |text| text.len() == 26
         && text.starts_with('r')
         && text.bytes().skip(1).all(|b| CROCKFORD.contains(&b))
@@ -114,6 +120,7 @@ name!(
 name!(
     /// The name of a policy.
     PolicyName, "policy name", "1 to 64 of `a-z 0-9 . _ -`, beginning with a letter or digit",
+    "^[a-z0-9][a-z0-9._-]{0,63}$",
     |text| begins_with(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit())
         && text.len() <= 64
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
@@ -122,6 +129,7 @@ name!(
 name!(
     /// The name of a router among others.
     RouterName, "router name", "1 to 40 of `a-z 0-9 -`, beginning with a letter or digit",
+    "^[a-z0-9][a-z0-9-]{0,39}$",
     |text| begins_with(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit())
         && text.len() <= 40
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use judge::{Resolved, Span};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::PolicyName;
 use crate::split::Split;
 
 /// How a plan came about. Every strategy is a list of steps; no code path asks for it but the messages to people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Steps of growing shares, each judged.
@@ -20,7 +21,7 @@ pub enum Strategy {
 }
 
 /// What happens to a promote while another rollout of the model is live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenLive {
     /// It is refused.
@@ -33,7 +34,7 @@ pub enum WhenLive {
 }
 
 /// What an ended lease leads to once everything is alive again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLeaseExpired {
     /// The step is entered anew, with a new generation.
@@ -44,7 +45,7 @@ pub enum OnLeaseExpired {
 }
 
 /// Who ends a page once its rollout is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PageResolve {
     /// The end of the rollout.
@@ -63,7 +64,7 @@ impl PageResolve {
 }
 
 /// A person's approval, asked before a step's split.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {
     /// How long it waits before the rollout turns back.
     pub expires: Span,
@@ -72,7 +73,7 @@ pub struct Gate {
 }
 
 /// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// What people call it.
     pub name: String,
@@ -90,7 +91,7 @@ pub struct Step {
 }
 
 /// A request that a new version must answer well before it gets traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Smoke {
     /// HTTP method.
@@ -114,7 +115,7 @@ fn get() -> String {
 }
 
 /// A policy with every number filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The policy that it came from.
     pub policy: PolicyName,
@@ -151,7 +152,7 @@ pub struct Plan {
 }
 
 /// Whether, and where, a server is asked for its health.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Health {
     /// A path under the upstream's base URL.
@@ -164,7 +165,7 @@ pub enum Health {
 }
 
 /// The word `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Off {
     /// No health is asked for.
@@ -192,7 +193,7 @@ pub struct ModelSpec {
 }
 
 /// The candidate's servers, as the registry knows them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Workload {
     /// Base URL.
     pub upstream: String,

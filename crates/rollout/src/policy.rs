@@ -6,6 +6,7 @@
 
 use judge::Span;
 use judge::settings::Settings;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::name::PolicyName;
@@ -19,6 +20,7 @@ mod laws;
 mod node;
 mod preset;
 mod read;
+mod shape;
 mod step;
 mod structure;
 mod table;
@@ -34,15 +36,23 @@ use node::Node;
 /// A policy as it was written: what it leaves open stays open until [`Policy::plan`] fills it in.
 ///
 /// Made by [`Policy::from_yaml`] or by reading what was stored; either way it has been checked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Policy {
+    /// What it is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<PolicyName>,
+    /// How it is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::StrategyWord>")]
     strategy: Option<Strategy>,
+    /// In their order; the last one gives the candidate everything.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, length(max = 200))]
     steps: Vec<PolicyStep>,
+    /// What is judged, in each step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, with = "Vec<judge::check::Check>", length(min = 1, max = 50))]
     checks: Vec<PolicyCheck>,
     #[serde(flatten, serialize_with = "what_is_given")]
     settings: Settings,
@@ -51,24 +61,33 @@ pub struct Policy {
 }
 
 /// The fields of the rollout as a whole.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 struct Terms {
+    /// How long the former version stays warm after the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     bake: Option<Span>,
+    /// How long targets go on without a beat, or `off`.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<Lease>,
+    /// What an ended lease leads to.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_lease_expired: Option<OnLeaseExpired>,
+    /// How long a candidate may take until it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     prepare_limit: Option<Span>,
+    /// How long a pause may last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pause_limit: Option<Span>,
+    /// What happens while another rollout is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     when_live: Option<WhenLive>,
+    /// What happens when a target serves something else than it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_drift: Option<OnDrift>,
+    /// Whether a retry puts the same sessions into the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_cohort: Option<bool>,
+    /// Asked before the first split.
     #[serde(skip_serializing_if = "Option::is_none")]
     page_resolve: Option<PageResolve>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +102,7 @@ enum Lease {
 }
 
 /// What happens when a target serves something else than it was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum OnDrift {
     Restore,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket;
@@ -12,7 +13,7 @@ use crate::name::{Model, RolloutId, Tenant, Version};
 use crate::split::{Share, WHOLE};
 
 /// How far a route may go: `back` never raises a candidate, and locks its rollout out for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Towards the candidate.
@@ -22,7 +23,7 @@ pub enum Direction {
 }
 
 /// Where requests without any key go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NoKey {
     /// By the request id that the router makes.
@@ -33,7 +34,7 @@ pub enum NoKey {
 }
 
 /// Which requests belong to a model: by the first segments of the path (stripped) or by host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Match {
     /// Begins with `/`, has no trailing `/`; stripped before the upstream sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +145,7 @@ fn check_host(host: &str) -> Result<(), String> {
 }
 
 /// One version that a route can serve.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Arm {
     /// The version that answers.
     pub version: Version,
@@ -158,7 +159,7 @@ pub struct Arm {
 }
 
 /// What a target serves for a model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Route {
     /// Whose model it is.
     pub tenant: Tenant,

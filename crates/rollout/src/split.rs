@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use judge::written_as;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// All of the traffic, in basis points.
@@ -80,6 +81,15 @@ impl fmt::Display for Share {
         write!(f, "{} %", self.percent())
     }
 }
+
+written_as!(Share, "Share", {
+    "description": "A share of the traffic in basis points.", "type": "integer", "minimum": 0, "maximum": 10000
+});
+
+written_as!(Split, "Split", {
+    "description": "Shares in basis points, the stable arm last; they sum to 10,000.",
+    "type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 10000}
+});
 
 impl<'de> Deserialize<'de> for Share {
     /// Basis points, as we store them.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! stages {
     ($($(#[$doc:meta])* $stage:ident = $name:literal),+ $(,)?) => {
         /// Where a rollout stands. Stages that belong to a step find its index in [`crate::Rollout::step`].
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Stage { $($(#[$doc])* $stage),+ }
 

@@ -1,10 +1,11 @@
 //! The body of a promote that changes nothing.
 
 use rollout::{Model, Plan, RolloutId, Version, WhenLive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/registry/{model}/{version}/promote?dry_run=true`: what would apply, and where each number comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DryRun {
     /// The model.
     pub model: Model,
@@ -27,7 +28,7 @@ pub struct DryRun {
 }
 
 /// One value that applies, in the words of `tidegate lint --resolved`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedRow {
     /// The field, such as `steps[0].dwell`.
     pub what: String,

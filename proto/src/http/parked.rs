@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use rollout::At;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::instant::{rfc3339, rfc3339_option};
 
 /// A message that could not be handled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ParkedView {
     /// Its id in this list.
     pub id: String,
@@ -30,7 +31,7 @@ pub struct ParkedView {
 }
 
 /// `GET /v1/parked/{id}`: the message whole, and what became of it so far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ParkedWhole {
     /// As it is listed.
     #[serde(flatten)]
@@ -54,7 +55,7 @@ pub struct ParkedWhole {
 }
 
 /// What became of a parked message: the answer to `POST /v1/parked/{id}/{replay,drop}`, 202 while it is on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unparked {
     /// Of the parked message.
     pub id: String,

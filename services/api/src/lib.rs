@@ -2,12 +2,14 @@
 //! is immediate; it is then a message, and the api waits a moment for its outcome.
 
 mod active;
+mod canary_deployment;
 mod events;
 mod guard;
 mod internal;
 mod listener;
 mod model;
 mod observation;
+mod pages;
 mod parked;
 mod policy;
 mod problem;
@@ -25,6 +27,8 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderName;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post, put};
 use chassis::{Core, Environment};
 
@@ -46,6 +50,13 @@ async fn serve_or_stop(core: Core) {
         tracing::error!("{error:#}");
         core.stop.cancel();
     }
+}
+
+/// The API as OpenAPI, made by `./x schemas`.
+const OPENAPI: &str = include_str!("../../../proto/schemas/openapi.json");
+
+async fn document() -> ([(HeaderName, &'static str); 1], &'static str) {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
 /// Every route of the API.
@@ -74,6 +85,8 @@ fn routes(core: &Core) -> Router {
             put(routers::introduce).layer(DefaultBodyLimit::max(routers::STATE_BYTES_MAX)),
         )
         .route("/internal/routers/{name}/samples", post(routers::sample))
+        .route("/openapi.json", get(document))
+        .merge(pages::routes())
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(core.clone())

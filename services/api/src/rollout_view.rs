@@ -23,6 +23,19 @@ pub(crate) async fn whole(rows: &mut Rows<'_>, row: &Rollout) -> Answer<RolloutV
     Ok(view)
 }
 
+/// What a list shows of a rollout: nothing that takes longer the longer it ran, once it is over.
+pub(crate) async fn brief(rows: &mut Rows<'_>, row: &Rollout) -> Answer<RolloutView> {
+    let mut view = RolloutView::of(row);
+    view.split.applied = applied(rows, row).await?;
+    if !row.stage.is_final() {
+        view.split.observed = observed(&rows.exposure(&row.id, Some(row.step)).await?);
+    }
+    if let Some(judged) = rows.judge(&row.id).await? {
+        evidence(&mut view, row, &judged);
+    }
+    Ok(view)
+}
+
 /// Whom the rollout has reached: what the analyzer has added up, and what routers have said since.
 async fn ledger(rows: &mut Rows<'_>, row: &Rollout, judged: Option<&JudgeRow>) -> Answer<ExposureLedger> {
     let kept = judged.and_then(|judged| judged.state.get("exposure"));

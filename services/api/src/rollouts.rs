@@ -2,14 +2,20 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
 use chassis::Core;
 use proto::http::{HistoryEntry, Page, RolloutView};
 use rollout::{At, Model, Rollout, RolloutId, Tenant};
+use serde::Deserialize;
 use store::{RefusalRow, Rows, Transition};
 
+use crate::canary_deployment::canary_deployment;
 use crate::model::{PAGE, Paging, bad_cursor};
 use crate::problem::{Answer, Refusal};
 use crate::rollout_view::{applied, whole};
+
+/// Moves on the page of a rollout.
+const SHOWN: i64 = 500;
 
 pub(crate) async fn list(State(core): State<Core>, Query(paging): Query<Paging>) -> Answer<Json<Page<RolloutView>>> {
     let limit = paging.limit()?;
@@ -27,11 +33,30 @@ pub(crate) async fn list(State(core): State<Core>, Query(paging): Query<Paging>)
     Ok(Json(Page { items, cursor }))
 }
 
-pub(crate) async fn show(State(core): State<Core>, Path(id): Path<String>) -> Answer<Json<RolloutView>> {
+/// In which shape a rollout is wanted.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Shape {
+    #[serde(rename = "as")]
+    shape: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(core): State<Core>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Shape>,
+) -> Answer<Response> {
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let row = found(&mut rows, &id).await?;
-    Ok(Json(whole(&mut rows, &row).await?))
+    match wanted.shape.as_deref() {
+        None => Ok(Json(whole(&mut rows, &row).await?).into_response()),
+        Some("canary-deployment") => Ok(Json(canary_deployment(&mut rows, row).await?).into_response()),
+        Some(other) => Err(Refusal::unprocessable(
+            "bad_shape",
+            format!("a rollout is not shown as `{}`; write canary-deployment, or leave it out", other.escape_default()),
+        )
+        .field("as")),
+    }
 }
 
 /// A rollout by its id, or by its model: the live one, else the last.
@@ -122,6 +147,15 @@ pub(crate) async fn history(
         Entry::Refused(row) => refused(row),
     });
     Ok(Json(Page { items: items.collect(), cursor: is_more.then(|| place.cursor()) }))
+}
+
+/// The newest moves of a rollout and what was refused, in their order: what a page shows.
+pub(crate) async fn logged(rows: &mut Rows<'_>, row: &Rollout) -> Answer<Vec<HistoryEntry>> {
+    let log = rows.history(&row.id, row.version.saturating_sub(SHOWN), SHOWN).await?;
+    let refusals = rows.refusals(&row.id).await?;
+    let mut items: Vec<_> = log.into_iter().map(moved).chain(refusals.into_iter().map(refused)).collect();
+    items.sort_by_key(|entry| (entry.at, entry.version));
+    Ok(items)
 }
 
 fn moved(entry: Transition) -> HistoryEntry {

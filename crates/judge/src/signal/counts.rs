@@ -1,11 +1,12 @@
 //! A histogram over the fixed latency edges, kept sparse: most cells of a tick are empty.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::edges::{CELL_COUNT, bucket_of};
 
 /// Events per cell; written as a list of `[cell, events]` with ascending cells.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Counts(Vec<(u16, u64)>);
 
