@@ -45,9 +45,8 @@ async fn late_ms(count: i64, within: i64) -> anyhow::Result<Vec<f64>> {
     let mut tx = store.begin().await?;
     for number in 0..count {
         let row = paused(number, first.plus_ms(within * number / count))?;
-        let entry = opened(&row);
-        tx.apply(&Change::Open { row: Box::new(row), salt: "bench".to_owned() }).await?;
-        tx.apply(&Change::Log(Box::new(entry))).await?;
+        let entry = Box::new(opened(&row));
+        tx.apply(&Change::Open { row: Box::new(row), salt: "bench".to_owned(), entry }).await?;
     }
     tx.commit().await?;
     let core = Core::start(store, clock).await?;

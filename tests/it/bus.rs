@@ -139,7 +139,7 @@ async fn say_all(core: &Core, says: &[Say]) {
 async fn slip_in(store: &Store, messages: &[Outgoing]) {
     let mut tx = store.begin().await.unwrap();
     for message in messages {
-        tx.say(message).await.unwrap();
+        tx.say(std::slice::from_ref(message)).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

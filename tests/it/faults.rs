@@ -91,7 +91,7 @@ async fn with_nonsense(folder: &Path) {
         body: "{".to_owned(),
         created_at: rollout::At(crate::witness::now_ms()),
     };
-    tx.say(&nonsense).await.unwrap();
+    tx.say(&[nonsense]).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
 }

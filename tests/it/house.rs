@@ -329,7 +329,7 @@ pub(crate) async fn slip_in(folder: &Path, subject: &str, event: &Value) {
     };
     let store = store::Store::open(folder).await.unwrap();
     let mut tx = store.begin().await.unwrap();
-    tx.say(&said).await.unwrap();
+    tx.say(&[said]).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
 }

@@ -24,7 +24,7 @@ fn gated(gate: &Value) -> Value {
 /// The reminders that a rollout has sent, by stage.
 async fn reminders(folder: &std::path::Path, id: &str) -> Vec<String> {
     let store = store::Store::open(folder).await.unwrap();
-    let said = store.reader().await.unwrap().rows().said_after(0, 10_000).await.unwrap();
+    let said = store.reader().await.unwrap().rows().said_after(0, "", 10_000).await.unwrap();
     store.close().await;
     let waiting = said.iter().filter(|said| said.subject.ends_with("rollout.waiting"));
     let bodies = waiting.map(|said| serde_json::from_str::<Value>(&said.body).unwrap());

@@ -130,7 +130,8 @@ fn rollout(name: &str, of: &str, stage: Stage) -> Rollout {
 }
 
 fn open(row: Rollout) -> Change {
-    Change::Open { salt: format!("salt of {}", row.id), row: Box::new(row) }
+    let entry = Box::new(entry(&row, &row.version.to_string()));
+    Change::Open { salt: format!("salt of {}", row.id), row: Box::new(row), entry }
 }
 
 /// The row one version later, after `change`.
@@ -142,7 +143,11 @@ fn next(row: &Rollout, change: impl FnOnce(&mut Rollout)) -> Rollout {
 }
 
 fn moved(row: &Rollout, from_version: i64) -> Change {
-    Change::Move { row: Box::new(row.clone()), from_version }
+    moved_by(row, from_version, entry(row, &row.version.to_string()))
+}
+
+fn moved_by(row: &Rollout, from_version: i64, entry: Transition) -> Change {
+    Change::Move { row: Box::new(row.clone()), from_version, entry: Box::new(entry) }
 }
 
 fn entry(of: &Rollout, fact_id: &str) -> Transition {
@@ -238,7 +243,8 @@ async fn say(store: &Store, messages: &[Outgoing]) -> Vec<Option<i64>> {
     let mut positions = Vec::new();
     for message in messages {
         let mut tx = store.begin().await.unwrap();
-        positions.push(tx.say(message).await.unwrap());
+        let said = tx.say(std::slice::from_ref(message)).await.unwrap();
+        positions.push(said.first().map(|(position, _)| *position));
         tx.commit().await.unwrap();
     }
     positions

@@ -17,8 +17,7 @@ use crate::failpoint;
 use crate::handler::{Cause, Consumer, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::park::{Hopeless, park};
-use crate::replay::Unparking;
-use crate::step::{Ended, step, step_together};
+use crate::step::{Ended, Taken, step, step_together};
 use crate::telemetry::cause_span;
 use crate::wheel::Arm;
 
@@ -178,14 +177,14 @@ async fn guarded<H: Handler>(
     arm: &Arm,
 ) -> Result<(), Failure> {
     if said.position > core.born_at {
-        return tried(core, handler, incoming, arm, None).await.map(drop);
+        return tried(core, handler, incoming, arm, Taken::Fresh).await.map(drop);
     }
     if !core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?
         && let Some(error) = killed_us(core, H::NAME, incoming).await?
     {
         return Err(Failure::never(KILLS_US, error));
     }
-    let ended = tried(core, handler, incoming, arm, None).await.map(drop);
+    let ended = tried(core, handler, incoming, arm, Taken::Suspected).await.map(drop);
     if ended.as_ref().is_err_and(|failure| failure.class() != Class::Never) {
         trust(core, H::NAME, incoming).await?;
     }
@@ -198,11 +197,11 @@ pub(crate) async fn tried<H: Handler>(
     handler: &H,
     incoming: &Incoming,
     arm: &Arm,
-    unparking: Option<&Unparking>,
+    taken: Taken<'_>,
 ) -> Result<Ended, Failure> {
     let cause = Cause::Message(Box::new(incoming.clone()));
     let span = cause_span(H::NAME, &cause);
-    let stepped = AssertUnwindSafe(step(core, handler, &cause, unparking).instrument(span)).catch_unwind().await;
+    let stepped = AssertUnwindSafe(step(core, handler, &cause, taken).instrument(span)).catch_unwind().await;
     let (ended, commit) = stepped.map_err(|panic| Failure::never("panic", panic_text(&*panic)))??;
     match ended {
         Ended::Settled(_) => {

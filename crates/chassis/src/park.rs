@@ -24,7 +24,7 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
     tx.park(&row(said, hopeless, now)).await?;
-    tx.mark(&Mark {
+    tx.mark(&[Mark {
         service: hopeless.service,
         source: hopeless.source.to_owned(),
         message_id: hopeless.id.to_owned(),
@@ -32,7 +32,7 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
         reason: Some(hopeless.reason.to_owned()),
         rollout_id: None,
         handled_at: now,
-    })
+    }])
     .await?;
     tx.trust(hopeless.service, hopeless.source, hopeless.id).await?;
     failpoint::reach("park_before_commit").await?;

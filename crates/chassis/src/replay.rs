@@ -14,7 +14,7 @@ use store::{Class, Parked, ReplayRow, Unpark, UnparkedRow};
 use crate::consume::{KILLS_US, chain, killed_us, opened, tried, trust};
 use crate::core::Core;
 use crate::handler::{Failure, Handler, Incoming};
-use crate::step::Ended;
+use crate::step::{Ended, Taken};
 use crate::wheel::Arm;
 
 /// A word that was said in another process is seen within this.
@@ -133,7 +133,7 @@ async fn again<H: Handler>(core: &Core, handler: &H, unparking: &Unparking, arm:
     if let Some(error) = killed_us(core, H::NAME, &incoming).await? {
         return Ok(parked_again(core, unparking, KILLS_US, error).await?);
     }
-    let ended = tried(core, handler, &incoming, arm, Some(unparking)).await;
+    let ended = tried(core, handler, &incoming, arm, Taken::Unparked(unparking)).await;
     trust(core, H::NAME, &incoming).await?;
     match ended {
         Ok(Ended::Settled(settled)) => told(core, unparking, settled.name()),

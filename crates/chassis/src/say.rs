@@ -20,22 +20,12 @@ pub struct Stamped<'a> {
     pub trace: &'a Trace,
 }
 
-pub(crate) async fn say_all(
-    tx: &mut Tx,
-    stamped: &Stamped<'_>,
-    says: &[Say],
-) -> Result<Vec<(i64, String)>, store::Error> {
-    let mut said = Vec::with_capacity(says.len());
-    for say in says {
-        let outgoing = outgoing(stamped, say);
-        if let Some(position) = tx.say(&outgoing).await? {
-            said.push((position, outgoing.subject));
-        }
-    }
-    Ok(said)
+/// The rows of messages.
+pub(crate) fn outgoing(stamped: &Stamped<'_>, says: &[Say]) -> Vec<Outgoing> {
+    says.iter().map(|say| row(stamped, say)).collect()
 }
 
-fn outgoing(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
+fn row(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
     let source = format!("/tidegate/{}", stamped.service);
     let mut stamp = Stamp { id: say.id.clone(), source, at: stamped.at, traceparent: None };
     let mut event = say.message.event(&stamp);
@@ -70,7 +60,7 @@ fn of_rollout(service: &'static str, say: &Say, rollout: &RolloutId) -> String {
 /// # Errors
 /// When the store does not take them.
 pub async fn say_now(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
-    let said = say_all(&mut tx, stamped, says).await?;
+    let said = tx.say(&outgoing(stamped, says)).await?;
     tx.commit().await?;
     // A request has no failure to sort: it ends with the process or goes on.
     let _ = failpoint::reach("say_after_commit").await;

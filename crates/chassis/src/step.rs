@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollout::At;
-use store::{Change, Class, Mark, Settled, Tx};
+use store::{Change, Class, Mark, Outgoing, Settled, Tx};
 use tracing::Instrument as _;
 
 use crate::commit::Commit;
@@ -12,7 +12,7 @@ use crate::failpoint;
 use crate::handler::{Cause, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::replay::Unparking;
-use crate::say::{Stamped, say_all};
+use crate::say::{Stamped, outgoing};
 use crate::telemetry::{Trace, cause_span, tell_where};
 
 /// A lost race is decided anew this often before it has to wait like any other failure.
@@ -32,15 +32,25 @@ pub(crate) enum Ended {
     Before,
 }
 
-/// Runs one cause through its handler and commits what it decided. What is taken out of the parked ones was settled before, and
-/// is not any more in the same transaction.
+/// How a cause came into hand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Taken<'a> {
+    /// For the first time.
+    Fresh,
+    /// Perhaps not for the first time: it is suspected of the death of a process, until it is settled.
+    Suspected,
+    /// Out of the parked ones: it was settled before, and is not any more in the same transaction. It is suspected too.
+    Unparked(&'a Unparking),
+}
+
+/// Runs one cause through its handler and commits what it decided.
 pub(crate) async fn step<H: Handler>(
     core: &Core,
     handler: &H,
     cause: &Cause,
-    unparking: Option<&Unparking>,
+    taken: Taken<'_>,
 ) -> Result<(Ended, Commit), Failure> {
-    if unparking.is_none() && is_settled::<H>(core, cause).await? {
+    if !matches!(taken, Taken::Unparked(_)) && is_settled::<H>(core, cause).await? {
         return Ok((Ended::Before, Commit::applied()));
     }
     if matches!(cause, Cause::Message(_)) {
@@ -48,7 +58,7 @@ pub(crate) async fn step<H: Handler>(
     }
     let seen = acted(core, handler, cause).await?;
     for _ in 0..RACES {
-        match attempt(core, handler, (cause, unparking), &seen).await {
+        match attempt(core, handler, (cause, taken), &seen).await {
             Ok(Some(done)) => return Ok(done),
             Ok(None) => {}
             Err(failure) if failure.class() == Class::Race => {}
@@ -84,7 +94,7 @@ async fn is_settled<H: Handler>(core: &Core, cause: &Cause) -> Result<bool, Fail
 async fn attempt<H: Handler>(
     core: &Core,
     handler: &H,
-    (cause, unparking): (&Cause, Option<&Unparking>),
+    (cause, taken): (&Cause, Taken<'_>),
     seen: &H::Seen,
 ) -> Result<Option<(Ended, Commit)>, Failure> {
     failpoint::reach("step_before_begin").await?;
@@ -92,26 +102,31 @@ async fn attempt<H: Handler>(
         mark_alone::<H>(core, cause, core.clock.now()).await?;
     }
     let mut tx = core.store.begin().await?;
-    if let Some(Unparking { parked, asked }) = unparking
+    if let Taken::Unparked(Unparking { parked, asked }) = taken
         && !tx.unpark(parked, &asked.actor, core.clock.now()).await?
     {
         return Ok(Some((Ended::Before, Commit::applied())));
     }
     let Some(written) = write(core, &mut tx, handler, cause, seen).await? else { return Ok(None) };
-    let Written { commit: Some(commit), said } = written else {
+    let written = [written];
+    let Some(said) = settle(&mut tx, &written).await? else {
         return Ok(Some((Ended::Before, Commit::applied())));
     };
-    if let Some(unparking) = unparking {
+    let [Written { commit, .. }] = written;
+    if let Taken::Unparked(unparking) = taken {
         let done = unparking.done(commit.settled.name(), commit.reason.clone(), core.clock.now());
         tx.unparked(&unparking.parked, &done).await?;
     }
-    if let Cause::Message(incoming) = cause {
+    if let Cause::Message(incoming) = cause
+        && !matches!(taken, Taken::Fresh)
+    {
         tx.trust(H::NAME, &incoming.source, &incoming.id).await?;
     }
     failpoint::reach("step_before_commit").await?;
     tx.commit().await?;
     failpoint::reach("step_after_commit").await?;
-    told(core, H::NAME, &commit, &said);
+    core.bus.announce(&said);
+    core.metrics.committed(H::NAME, &commit);
     Ok(Some((Ended::Settled(commit.settled), commit)))
 }
 
@@ -133,26 +148,26 @@ pub(crate) async fn step_together<H: Handler>(
     let mut tx = core.store.begin().await?;
     let mut all = Vec::with_capacity(causes.len());
     for (cause, seen) in causes.iter().zip(&seen) {
-        let lost = || Failure::Later("one of several causes lost a race".to_owned());
-        let before = || Failure::Later("one of several causes was settled before".to_owned());
         let span = cause_span(H::NAME, cause);
         let written = write(core, &mut tx, handler, cause, seen).instrument(span).await?;
-        let Written { commit, said } = written.ok_or_else(lost)?;
-        all.push((commit.ok_or_else(before)?, said));
+        all.push(written.ok_or_else(|| Failure::Later("one of several causes lost a race".to_owned()))?);
     }
+    let before = || Failure::Later("one of several causes was settled before".to_owned());
+    let said = settle(&mut tx, &all).await?.ok_or_else(before)?;
     failpoint::reach("step_before_commit").await?;
     tx.commit().await?;
     failpoint::reach("step_after_commit").await?;
-    for (commit, said) in &all {
-        told(core, H::NAME, commit, said);
-    }
-    Ok(all.into_iter().map(|(commit, _)| commit).collect())
+    core.bus.announce(&said);
+    let commits: Vec<_> = all.into_iter().map(|written| written.commit).collect();
+    commits.iter().for_each(|commit| core.metrics.committed(H::NAME, commit));
+    Ok(commits)
 }
 
-/// What a cause came to inside a transaction: no commit when it was settled before.
+/// What a cause came to inside a transaction: its changes are written, its mark and its messages are not yet.
 struct Written {
-    commit: Option<Commit>,
-    said: Vec<(i64, String)>,
+    commit: Commit,
+    mark: Option<Mark>,
+    outgoing: Vec<Outgoing>,
 }
 
 /// Handles one cause inside a transaction; `None` when a conditional write lost.
@@ -174,22 +189,28 @@ async fn write<H: Handler>(
             return Ok(None);
         }
     }
-    if let Cause::Message(incoming) = cause {
-        let is_new = tx.mark(&mark::<H>(incoming, &commit, now)).await?;
-        if !is_new && !failpoint::is_broken("mark_first") && !failpoint::is_broken("no_dedupe") {
-            return Ok(Some(Written { commit: None, said: Vec::new() }));
+    let mark = match cause {
+        Cause::Message(incoming) => Some(mark::<H>(incoming, &commit, now)),
+        Cause::Deadline(_) => None,
+    };
+    let outgoing = outgoing(&Stamped { service: H::NAME, at: now, trace: &Trace::of(cause) }, &commit.says);
+    Ok(Some(Written { commit, mark, outgoing }))
+}
+
+/// Marks the causes as settled and says what follows from them; `None` when one of them was settled before.
+async fn settle(tx: &mut Tx, all: &[Written]) -> Result<Option<Vec<(i64, String)>>, Failure> {
+    let marks: Vec<_> = all.iter().filter_map(|written| written.mark.clone()).collect();
+    if !marks.is_empty() {
+        let fresh = tx.mark(&marks).await?;
+        if fresh < marks.len() && !failpoint::is_broken("mark_first") && !failpoint::is_broken("no_dedupe") {
+            return Ok(None);
         }
-        if is_new {
+        if fresh > 0 {
             failpoint::reach("step_after_mark").await?;
         }
     }
-    let said = say_all(tx, &Stamped { service: H::NAME, at: now, trace: &Trace::of(cause) }, &commit.says).await?;
-    Ok(Some(Written { commit: Some(commit), said }))
-}
-
-fn told(core: &Core, service: &'static str, commit: &Commit, said: &[(i64, String)]) {
-    core.bus.announce(said);
-    core.metrics.committed(service, commit);
+    let outgoing: Vec<_> = all.iter().flat_map(|written| written.outgoing.iter().cloned()).collect();
+    Ok(Some(tx.say(&outgoing).await?))
 }
 
 fn mark<H: Handler>(incoming: &Incoming, commit: &Commit, now: At) -> Mark {
@@ -209,7 +230,7 @@ async fn mark_alone<H: Handler>(core: &Core, cause: &Cause, now: At) -> Result<(
     let Cause::Message(incoming) = cause else { return Ok(()) };
     let mut tx = core.store.begin().await?;
     let commit = Commit { rollout_id: incoming.rollout_id.clone(), ..Commit::applied() };
-    tx.mark(&mark::<H>(incoming, &commit, now)).await?;
+    tx.mark(&[mark::<H>(incoming, &commit, now)]).await?;
     tx.commit().await?;
     failpoint::reach("step_after_mark").await
 }

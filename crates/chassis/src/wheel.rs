@@ -15,7 +15,7 @@ use crate::consume::{chain, panic_text, settled_together};
 use crate::core::Core;
 use crate::failpoint;
 use crate::handler::{Cause, Failure, Handler};
-use crate::step::step;
+use crate::step::{Taken, step};
 use crate::telemetry::cause_span;
 
 /// Rows are read ahead by this much, so that each is in the heap before it is due.
@@ -271,7 +271,7 @@ async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
     let span = cause_span(H::NAME, &cause);
     let stepped = async {
         failpoint::reach("wheel_before_fire").await?;
-        step(core, handler, &cause, None).await
+        step(core, handler, &cause, Taken::Fresh).await
     };
     let stepped = AssertUnwindSafe(stepped.instrument(span)).catch_unwind().await;
     let failure = match stepped {

@@ -18,6 +18,8 @@ pub enum Change {
         row: Box<Rollout>,
         /// Drawn for it.
         salt: String,
+        /// The first entry of its log.
+        entry: Box<Transition>,
     },
     /// A rollout moved.
     Move {
@@ -25,9 +27,9 @@ pub enum Change {
         row: Box<Rollout>,
         /// The version that it was decided from.
         from_version: i64,
+        /// The log's entry of the move.
+        entry: Box<Transition>,
     },
-    /// The log's entry of a move.
-    Log(Box<Transition>),
     /// A fact that changed nothing.
     Refuse(RefusalRow),
     /// The wished route of a model.

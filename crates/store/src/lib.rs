@@ -25,8 +25,8 @@ pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
 pub use read::{Reader, Rows};
 pub use rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow,
-    ObservationRow, Outgoing, Parked, PolicyRow, PromotionRow, RefusalRow, Said, Settled, StopRow, TargetRow, TickRow,
-    Transition, VersionRow, WorkloadRow,
+    ObservationRow, Outgoing, Parked, Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, Settled, StopRow,
+    TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
 pub use standing::Standing;
 pub use write::{SWEEP, Tx};

@@ -6,9 +6,11 @@ use crate::Error;
 use crate::delivery::Delivery;
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
-    PolicyRow, RefusalRow, Said, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    Place, PolicyRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
-use crate::sqlite::{chain, chassis, facts, judging, notifying, queue, registry, rollouts, safety, serving, standing};
+use crate::sqlite::{
+    chain, chassis, facts, judging, log, notifying, queue, registry, rollouts, safety, serving, standing,
+};
 use crate::standing::Standing;
 
 /// A connection that only reads.
@@ -55,6 +57,10 @@ macro_rules! reads {
 reads! {
     /// A rollout.
     rollouts::by_id as rollout(id: &RolloutId) -> Option<Rollout>;
+    /// A rollout with all that a step sees beside it.
+    rollouts::scene as scene(id: &RolloutId) -> Option<Scene>;
+    /// What a new rollout of the model finds there; `but` is its own id.
+    rollouts::place_of as place_of(tenant: &Tenant, model: &Model, but: &RolloutId) -> Place;
     /// The model's live rollout, else its latest.
     rollouts::of_model as rollout_of(tenant: &Tenant, model: &Model) -> Option<Rollout>;
     /// Rollouts, newest first, behind the one made at `before`.
@@ -68,7 +74,7 @@ reads! {
     /// The salt of a rollout.
     rollouts::salt as salt(id: &RolloutId) -> Option<String>;
     /// The log behind version `after`.
-    rollouts::history as history(id: &RolloutId, after: i64, limit: i64) -> Vec<Transition>;
+    log::history as history(id: &RolloutId, after: i64, limit: i64) -> Vec<Transition>;
     /// The log of all rollouts, or of those meant, behind an entry (instant, rollout, version).
     facts::after as facts(after: (At, &str, i64), of: FactsOf<'_>, limit: i64) -> Vec<FactRow>;
     /// The first version of the log whose hash does not follow from the entry before it.
@@ -165,13 +171,13 @@ impl Rows<'_> {
         chassis::outcome(on, service, source, message_id).await.map_err(Error::of("read a mark"))
     }
 
-    /// The stream behind `position`.
+    /// The stream behind `position`, as far as its subjects begin with `lane`; all of it for an empty one.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn said_after(&mut self, position: i64, limit: i64) -> Result<Vec<Said>, Error> {
+    pub async fn said_after(&mut self, position: i64, lane: &str, limit: i64) -> Result<Vec<Said>, Error> {
         let Self::Sqlite(on) = self;
-        chassis::said_after(on, position, limit).await.map_err(Error::of("read the stream"))
+        chassis::said_after(on, position, lane, limit).await.map_err(Error::of("read the stream"))
     }
 
     /// The last position of the stream; 0 when it is empty.

@@ -1,13 +1,15 @@
 //! Rows that are not objects of the domain.
 
 mod safety;
+mod scene;
 
 use std::collections::BTreeMap;
 
-use rollout::{At, Model, ModelSpec, PolicyName, RolloutId, Stage, Tenant, Version};
+use rollout::{At, Model, ModelSpec, PolicyName, RolloutId, Tenant, Version};
 use serde_json::Value;
 
 pub use safety::{BeatRow, StopRow};
+pub use scene::{Live, Place, Scene};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -417,9 +419,6 @@ pub struct Due {
     /// When.
     pub wake_at: At,
 }
-
-/// A live rollout of a model, as others see it.
-pub type Live = (RolloutId, Stage);
 
 /// One key of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ pub(crate) mod chain;
 pub(crate) mod chassis;
 pub(crate) mod facts;
 pub(crate) mod judging;
+pub(crate) mod log;
 pub(crate) mod notifying;
 pub(crate) mod parking;
 pub(crate) mod queue;

@@ -30,9 +30,8 @@ impl Tx {
     pub async fn apply(&mut self, change: &Change) -> Result<Written, Error> {
         let Self::Sqlite(on) = self;
         let rows = match change {
-            Change::Open { row, salt } => rollouts::open(on, row, salt).await?,
-            Change::Move { row, from_version } => rollouts::advance(on, row, *from_version).await?,
-            Change::Log(entry) => rollouts::log(on, entry).await.map(|()| 1)?,
+            Change::Open { row, salt, entry } => rollouts::open(on, row, salt, entry).await?,
+            Change::Move { row, from_version, entry } => rollouts::advance(on, row, *from_version, entry).await?,
             Change::Refuse(refusal) => rollouts::refuse(on, refusal).await.map(|()| 1)?,
             Change::Wish { route, from_generation, at } => rollouts::wish(on, route, *from_generation, *at).await?,
             Change::WakeQueued { tenant, model, at } => queue::wake_queued(on, tenant, model, *at).await.map(|()| 1)?,
@@ -65,22 +64,22 @@ impl Tx {
         Ok(Written::of(rows))
     }
 
-    /// Marks a message as settled; `false` when it was before, and then nothing else may be written.
+    /// Marks messages as settled, and gives how many were not yet: fewer than these, and nothing may be written for them.
     ///
     /// # Errors
     /// When the database refuses it.
-    pub async fn mark(&mut self, mark: &Mark) -> Result<bool, Error> {
+    pub async fn mark(&mut self, marks: &[Mark]) -> Result<usize, Error> {
         let Self::Sqlite(on) = self;
-        chassis::mark(on, mark).await.map_err(Error::of("mark a message"))
+        chassis::mark(on, marks).await.map_err(Error::of("mark a message"))
     }
 
-    /// Says a message; gives its position, or `None` when its id was said before.
+    /// Says messages, in this order; gives position and subject of those whose id was not said before.
     ///
     /// # Errors
     /// When the database refuses it.
-    pub async fn say(&mut self, message: &Outgoing) -> Result<Option<i64>, Error> {
+    pub async fn say(&mut self, messages: &[Outgoing]) -> Result<Vec<(i64, String)>, Error> {
         let Self::Sqlite(on) = self;
-        chassis::say(on, message).await.map_err(Error::of("say a message"))
+        chassis::say(on, messages).await.map_err(Error::of("say a message"))
     }
 
     /// Parks a message.

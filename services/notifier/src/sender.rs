@@ -212,7 +212,7 @@ async fn write(core: &Core, row: &Delivery, from: (Told, i64), reason: Option<Re
     if let Some(reason) = reason {
         let parked = parked(row, reason, now);
         tx.park(&parked).await?;
-        tx.mark(&Mark {
+        tx.mark(&[Mark {
             service: NAME,
             source: parked.source,
             message_id: parked.message_id,
@@ -220,7 +220,7 @@ async fn write(core: &Core, row: &Delivery, from: (Told, i64), reason: Option<Re
             reason: Some(parked.reason),
             rollout_id: None,
             handled_at: now,
-        })
+        }])
         .await?;
     }
     let trace = Trace::from_parent(None);

@@ -5,19 +5,22 @@ use proto::{AnalysisRun, Message, Reached, RolloutMoved, RolloutWaiting, SplitAp
 use rollout::{At, Decision, Direction, Fact, Intent, Refusal, Rollout, Route, Share, Stage, WHOLE, What};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use store::{Change, RefusalRow, Settled, Transition};
+use store::{Change, RefusalRow, Scene, Settled, Transition};
 
 /// A fact about a row, and what the step read beside it.
 pub(crate) struct Asked<'a> {
-    pub(crate) row: &'a Rollout,
+    pub(crate) scene: &'a Scene,
     pub(crate) fact: &'a Fact,
     pub(crate) source: &'a str,
     pub(crate) id: &'a str,
     pub(crate) evidence: Option<Value>,
-    /// Of the rollout; read when a route may be written.
-    pub(crate) salt: Option<String>,
-    /// The model's route; read when one may be written.
-    pub(crate) route: Option<Route>,
+}
+
+impl Asked<'_> {
+    /// The row before.
+    const fn row(&self) -> &Rollout {
+        &self.scene.rollout
+    }
 }
 
 /// The commit of a move.
@@ -25,16 +28,16 @@ pub(crate) fn committed(asked: &Asked<'_>, decision: Decision, now: At) -> Commi
     let Decision { next, intents } = decision;
     tell(asked, &next);
     let mut commit = Commit::applied().about(&next.id);
-    let first = asked.row.version == 0;
+    let first = asked.row().version == 0;
+    let (row, entry) = (Box::new(next.clone()), Box::new(logged(asked, &next, first, now)));
     commit.changes.push(if first {
-        Change::Open { row: Box::new(next.clone()), salt: asked.salt.clone().unwrap_or_default() }
+        Change::Open { row, salt: asked.scene.salt.clone(), entry }
     } else {
-        Change::Move { row: Box::new(next.clone()), from_version: asked.row.version }
+        Change::Move { row, from_version: asked.row().version, entry }
     });
-    commit.changes.push(Change::Log(Box::new(logged(asked, &next, first, now))));
     commit.changes.extend(wish(asked, &next, &intents, now));
     // One that waited itself held nobody up.
-    if next.stage.is_final() && asked.row.stage.is_live() {
+    if next.stage.is_final() && asked.row().stage.is_live() {
         commit.changes.push(Change::WakeQueued { tenant: next.tenant.clone(), model: next.model.clone(), at: now });
     }
     let said = intents
@@ -50,23 +53,23 @@ pub(crate) fn committed(asked: &Asked<'_>, decision: Decision, now: At) -> Commi
 /// The commit of a refusal. A deadline that came too early or too late is nobody's message and leaves no trace.
 pub(crate) fn refused(asked: &Asked<'_>, refusal: Refusal, now: At) -> Commit {
     let commit = Commit { settled: Settled::Refused, reason: Some(refusal.to_string()), ..Commit::applied() }
-        .about(&asked.row.id);
-    tracing::info!(rollout.id = %asked.row.id, stage = %asked.row.stage, "refused {} for {}: {}", asked.fact.what.kind(), asked.row.id, refusal.sentence());
+        .about(&asked.row().id);
+    tracing::info!(rollout.id = %asked.row().id, stage = %asked.row().stage, "refused {} for {}: {}", asked.fact.what.kind(), asked.row().id, refusal.sentence());
     commit.change(Change::Refuse(RefusalRow {
-        rollout_id: asked.row.id.clone(),
+        rollout_id: asked.row().id.clone(),
         fact_source: asked.source.to_owned(),
         fact_id: asked.id.to_owned(),
         fact_kind: asked.fact.what.kind().to_owned(),
         reason: refusal.to_string(),
         actor: asked.fact.actor.clone(),
-        at_version: asked.row.version,
+        at_version: asked.row().version,
         refused_at: now,
     }))
 }
 
 /// The story of a rollout, one line a move; a rollback names both versions.
 fn tell(asked: &Asked<'_>, next: &Rollout) {
-    let (from, to, reason) = (asked.row.stage, next.stage, next.reason.as_deref().unwrap_or("-"));
+    let (from, to, reason) = (asked.row().stage, next.stage, next.reason.as_deref().unwrap_or("-"));
     let previous = next.previous.as_ref().map_or("none", |version| version.as_str());
     if to == Stage::Retreating && from != Stage::Retreating {
         tracing::error!(rollout.id = %next.id, stage = %to, attempt = next.attempt,
@@ -89,7 +92,7 @@ fn logged(asked: &Asked<'_>, next: &Rollout, first: bool, now: At) -> Transition
     Transition {
         rollout_id: next.id.clone(),
         version: next.version,
-        from_stage: if first { "none" } else { asked.row.stage.name() }.to_owned(),
+        from_stage: if first { "none" } else { asked.row().stage.name() }.to_owned(),
         to_stage: next.stage.name().to_owned(),
         step: next.step,
         fact_kind: asked.fact.what.kind().to_owned(),
@@ -99,7 +102,7 @@ fn logged(asked: &Asked<'_>, next: &Rollout, first: bool, now: At) -> Transition
         actor: asked.fact.actor.clone(),
         reason: next.reason.clone(),
         evidence: asked.evidence.clone(),
-        decided_at: now.max(asked.row.updated_at),
+        decided_at: now.max(asked.row().updated_at),
     }
 }
 
@@ -107,17 +110,17 @@ fn logged(asked: &Asked<'_>, next: &Rollout, first: bool, now: At) -> Transition
 fn wish(asked: &Asked<'_>, next: &Rollout, intents: &[Intent], now: At) -> Option<Change> {
     let read = asked.fact.seen.generation;
     let split = intents.iter().find_map(|intent| match intent {
-        Intent::ApplySplit { generation, direction, split } if *generation != asked.row.generation => {
+        Intent::ApplySplit { generation, direction, split } if *generation != asked.row().generation => {
             Some((*generation, *direction, split))
         }
         _ => None,
     });
-    let salt = || asked.salt.clone().unwrap_or_default();
+    let salt = || asked.scene.salt.clone();
     let route = if let Some((generation, direction, split)) = split {
         let (arms, stable) = next.wish(direction, split);
         Route { rollout_id: Some(next.id.clone()), direction, salt: salt(), stable, arms, ..bare(next, generation) }
     } else if next.stage.is_final() && next.had_split() {
-        let left = asked.route.clone()?;
+        let left = asked.scene.place.route.clone()?;
         let keep = if next.stage == Stage::Completed { &next.candidate } else { &left.stable };
         let mut arms: Vec<_> = left.arms.iter().filter(|arm| arm.version == *keep).cloned().collect();
         arms.first_mut()?.basis_points = Share::WHOLE;
@@ -228,7 +231,7 @@ fn moved(asked: &Asked<'_>, next: &Rollout, now: At) -> RolloutMoved {
         rollout_id: next.id.clone(),
         version: next.version,
         generation: next.generation,
-        from: (asked.row.version > 0).then_some(asked.row.stage),
+        from: (asked.row().version > 0).then_some(asked.row().stage),
         to: next.stage,
         step: next.step,
         candidate: next.candidate.clone(),

@@ -2,8 +2,8 @@
 
 use chassis::{Cause, Commit, Failure, Handler, Incoming, MOVED_SINCE, still_there};
 use proto::{Message, PromotionRequested};
-use rollout::{At, Before, Fact, Request, Rollout, RolloutId, Seen, Stage, What, decide};
-use store::{Change, Due, RefusalRow, Rows, Store};
+use rollout::{At, Before, Fact, Request, Rollout, Seen, Stage, What, decide};
+use store::{Change, Due, RefusalRow, Rows, Scene, Store};
 use uuid::Uuid;
 
 use crate::decided::{Asked, committed, refused};
@@ -77,20 +77,13 @@ async fn request(
         return Ok(Commit::refused("duplicate").about(&asked.rollout_id));
     }
     let row = requested(asked, now);
-    let what = What::Requested { when_live: asked.when_live, refusal: asked.refusal.clone() };
-    let fact =
-        Fact { what, actor: asked.requested_by.clone(), reason: asked.reason.clone(), seen: seen(rows, &row).await? };
-    let decision = decide(&row, &fact, now).map_err(|refusal| Failure::never("refused", refusal))?;
     let salt = salt(rows, &row).await?;
-    let told = Asked {
-        row: &row,
-        fact: &fact,
-        source: &incoming.source,
-        id: &incoming.id,
-        evidence: None,
-        salt: Some(salt),
-        route: None,
-    };
+    let place = rows.place_of(&row.tenant, &row.model, &row.id).await?;
+    let scene = Scene { rollout: row, salt, place };
+    let what = What::Requested { when_live: asked.when_live, refusal: asked.refusal.clone() };
+    let fact = Fact { what, actor: asked.requested_by.clone(), reason: asked.reason.clone(), seen: seen(&scene) };
+    let decision = decide(&scene.rollout, &fact, now).map_err(|refusal| Failure::never("refused", refusal))?;
+    let told = Asked { scene: &scene, fact: &fact, source: &incoming.source, id: &incoming.id, evidence: None };
     let next = decision.next.clone();
     let commit = committed(&told, decision, now);
     if next.stage.is_final() {
@@ -126,17 +119,17 @@ async fn salt(rows: &mut Rows<'_>, row: &Rollout) -> Result<String, Failure> {
 }
 
 async fn fact(rows: &mut Rows<'_>, incoming: &Incoming, heard: Heard, now: At) -> Result<Commit, Failure> {
-    let Some(row) = rows.rollout(&heard.rollout_id).await? else {
+    let Some(scene) = rows.scene(&heard.rollout_id).await? else {
         return Ok(Commit::refused("unknown_rollout").about(&heard.rollout_id));
     };
     if let Some(version) = heard.if_version
-        && !still_there(rows, &row, version).await?
+        && !still_there(rows, &scene.rollout, version).await?
     {
-        return Ok(moved_since(&row, incoming, &heard, now));
+        return Ok(moved_since(&scene.rollout, incoming, &heard, now));
     }
-    let fact = Fact { what: heard.what, actor: heard.actor, reason: heard.reason, seen: seen(rows, &row).await? };
+    let fact = Fact { what: heard.what, actor: heard.actor, reason: heard.reason, seen: seen(&scene) };
     let told = Told { fact, source: &incoming.source, id: &incoming.id, evidence: heard.evidence };
-    moved(rows, &row, told, now).await
+    moved(rows, &scene, told, now).await
 }
 
 /// The word was meant for another stage or step.
@@ -155,14 +148,15 @@ fn moved_since(row: &Rollout, incoming: &Incoming, heard: &Heard, now: At) -> Co
 
 /// A deadline that another one was quicker than is dropped: it is nobody's message.
 async fn deadline(rows: &mut Rows<'_>, due: &Due, now: At) -> Result<Commit, Failure> {
-    let Some(row) = rows.rollout(&due.rollout_id).await? else { return Ok(Commit::applied()) };
+    let Some(scene) = rows.scene(&due.rollout_id).await? else { return Ok(Commit::applied()) };
+    let row = &scene.rollout;
     if row.version != due.version || row.wake_at.is_none_or(|wake_at| wake_at > now) {
         return Ok(Commit::applied().wake(&row.id, row.version, row.wake_at));
     }
     let what = What::DeadlinePassed { version: row.version };
-    let fact = Fact { what, actor: "stage-scheduler".to_owned(), reason: None, seen: seen(rows, &row).await? };
+    let fact = Fact { what, actor: "stage-scheduler".to_owned(), reason: None, seen: seen(&scene) };
     let id = format!("{}.{}", row.id, row.version);
-    moved(rows, &row, Told { fact, source: CLOCK, id: &id, evidence: None }, now).await
+    moved(rows, &scene, Told { fact, source: CLOCK, id: &id, evidence: None }, now).await
 }
 
 /// A fact with the message that told it.
@@ -173,16 +167,13 @@ pub(crate) struct Told<'a> {
     pub(crate) evidence: Option<serde_json::Value>,
 }
 
-pub(crate) async fn moved(rows: &mut Rows<'_>, row: &Rollout, told: Told<'_>, now: At) -> Result<Commit, Failure> {
+pub(crate) async fn moved(rows: &mut Rows<'_>, scene: &Scene, told: Told<'_>, now: At) -> Result<Commit, Failure> {
     let Told { fact, source, id, evidence } = told;
-    let mut asked = Asked { row, fact: &fact, source, id, evidence, salt: None, route: None };
+    let asked = Asked { scene, fact: &fact, source, id, evidence };
+    let row = &scene.rollout;
     match decide(row, &fact, now) {
         Ok(decision) => {
             let ends = decision.next.stage.is_final();
-            if decision.next.generation != row.generation || ends {
-                asked.route = rows.route(&row.tenant, &row.model).await?;
-                asked.salt = rows.salt(&row.id).await?;
-            }
             let commit = committed(&asked, decision, now);
             if ends && row.stage.is_live() { queue::woken(rows, row, commit, now).await } else { Ok(commit) }
         }
@@ -190,21 +181,17 @@ pub(crate) async fn moved(rows: &mut Rows<'_>, row: &Rollout, told: Told<'_>, no
     }
 }
 
-/// What the step sees beside the row.
-pub(crate) async fn seen(rows: &mut Rows<'_>, row: &Rollout) -> Result<Seen, Failure> {
-    let route = rows.route(&row.tenant, &row.model).await?;
-    let live = if row.stage == Stage::Queued { live(rows, row).await? } else { None };
-    Ok(Seen {
-        generation: route.as_ref().map_or(0, |route| route.generation),
-        // Only who leaves the queue copies the split before; later facts need not carry it into the log.
-        route: route.filter(|_| row.stage == Stage::Queued).map(|route| Before {
-            stable: route.stable,
-            arms: route.arms.into_iter().filter(|arm| arm.basis_points != rollout::Share::ZERO).collect(),
+/// What the decision sees beside the row.
+pub(crate) fn seen(scene: &Scene) -> Seen {
+    let Scene { rollout, place, .. } = scene;
+    // Only who leaves the queue needs the others and copies the split before; later facts need not carry them into the log.
+    let queued = rollout.stage == Stage::Queued;
+    Seen {
+        generation: place.route.as_ref().map_or(0, |route| route.generation),
+        route: place.route.as_ref().filter(|_| queued).map(|route| Before {
+            stable: route.stable.clone(),
+            arms: route.arms.iter().filter(|arm| arm.basis_points != rollout::Share::ZERO).cloned().collect(),
         }),
-        live,
-    })
-}
-
-async fn live(rows: &mut Rows<'_>, row: &Rollout) -> Result<Option<(RolloutId, Stage)>, Failure> {
-    Ok(rows.live(&row.tenant, &row.model, &row.id).await?)
+        live: place.live.clone().filter(|_| queued),
+    }
 }

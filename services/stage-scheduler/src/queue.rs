@@ -25,11 +25,12 @@ pub(crate) async fn overtake(
     }
     let mut commit = commit;
     for other in others {
+        let Some(other) = rows.scene(&other.id).await? else { continue };
         let fact = Fact {
             what: What::Overtaken { by: newer.id.clone() },
             actor: asked.requested_by.clone(),
             reason: None,
-            seen: seen(rows, &other).await?,
+            seen: seen(&other),
         };
         let told = Told { fact, source: &incoming.source, id: &incoming.id, evidence: None };
         let moved = moved(rows, &other, told, now).await?;

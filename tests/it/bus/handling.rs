@@ -109,7 +109,7 @@ async fn every_message_three_times_in_any_order_has_one_effect() {
     heard.sort();
     heard.dedup();
     assert_eq!(heard.len(), 21);
-    let said = process.core.store.reader().await.unwrap().rows().said_after(0, 1_000).await.unwrap();
+    let said = process.core.store.reader().await.unwrap().rows().said_after(0, "", 1_000).await.unwrap();
     assert_eq!(
         said.iter().filter(|said| said.service == "hears-all" && !said.message_id.contains("effect.effect")).count(),
         21
@@ -132,7 +132,7 @@ async fn what_a_commit_says_is_heard_with_its_trace() {
     process.core.bus.publish(&stamped, &says).await.unwrap();
     clerk.hears(1).await;
     assert_eq!(clerk.heard(), ["next"]);
-    let said = process.core.store.reader().await.unwrap().rows().said_after(0, 10).await.unwrap();
+    let said = process.core.store.reader().await.unwrap().rows().said_after(0, "", 10).await.unwrap();
     // Each is about a rollout, whose trace it joins, whoever began another one.
     for (said, of) in said.iter().zip(["first", "m"]) {
         let own = Trace::of_rollout(&rollout::RolloutId::of("/test", of));

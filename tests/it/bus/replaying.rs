@@ -136,7 +136,7 @@ async fn parked_as_unknown(store: &Store) {
         rollout_id: None,
         handled_at: NOON,
     };
-    assert!(tx.mark(&mark).await.unwrap());
+    assert_eq!(tx.mark(&[mark]).await.unwrap(), 1);
     tx.commit().await.unwrap();
 }
 

@@ -38,7 +38,7 @@ async fn sweep(process: &Process) {
     let old = process.core.clock.now().plus_ms(11 * 60 * 1000);
     process.core.clock.move_to(old);
     eventually("the sweep comes by", async || {
-        let said = process.core.store.reader().await.unwrap().rows().said_after(0, 100).await.unwrap();
+        let said = process.core.store.reader().await.unwrap().rows().said_after(0, "", 100).await.unwrap();
         process.core.clock.move_to(process.core.clock.now().plus_ms(60_000));
         said.iter().all(|said| said.message_id != "settled")
     })
@@ -76,6 +76,6 @@ async fn what_another_service_has_not_settled_is_not_swept_away() {
     process.settles::<HEARS_ALL>("waits").await;
     slow.hears(2).await;
     sweep(&process).await;
-    let left = process.core.store.reader().await.unwrap().rows().said_after(0, 10).await.unwrap();
+    let left = process.core.store.reader().await.unwrap().rows().said_after(0, "", 10).await.unwrap();
     assert_eq!(left.iter().map(|said| said.message_id.as_str()).collect::<Vec<_>>(), ["waits"]);
 }

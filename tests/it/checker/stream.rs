@@ -44,7 +44,7 @@ const STREAM_MAX: i64 = 1_000_000;
 
 /// I1, I3, I4.
 pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout]) -> Vec<String> {
-    let stream = reader.rows().said_after(0, STREAM_MAX).await.unwrap();
+    let stream = reader.rows().said_after(0, "", STREAM_MAX).await.unwrap();
     let (mut wrong, end) = (Vec::new(), stream.last().map_or(At(0), |said| said.created_at));
     for (service, filters) in CONSUMERS {
         let mine = stream.iter().filter(|said| filters.iter().any(|filter| fits(filter, &said.subject)));

@@ -1,7 +1,7 @@
 //! Rollouts, their log, and the facts that changed nothing.
 
 use super::*;
-use store::{Due, RefusalRow};
+use store::{Due, Place, RefusalRow, Scene};
 
 #[tokio::test]
 async fn a_rollout_comes_back_exactly_as_it_was_written() {
@@ -228,22 +228,19 @@ async fn the_log_comes_back_in_order_and_has_one_entry_a_fact() {
     each_engine(async |store| {
         let row = rollout("a", "m", Stage::Queued);
         let second = next(&row, |next| next.stage = Stage::Preparing);
-        done(&store, open(row.clone())).await;
+        let third = next(&second, |next| next.stage = Stage::Shifting);
         let (one, mut two) = (entry(&row, "1"), entry(&second, "2"));
         (two.reason, two.evidence) = (Some(String::new()), None);
-        done(&store, Change::Log(Box::new(one.clone()))).await;
-        done(&store, Change::Log(Box::new(two.clone()))).await;
+        done(&store, open(row.clone())).await;
+        done(&store, moved_by(&second, 1, two.clone())).await;
+        assert_eq!(class(&store, moved_by(&third, 2, entry(&third, "2"))).await, Class::Never, "a fact moves once");
         assert_eq!(
-            class(&store, Change::Log(Box::new(entry(&next(&second, |_| {}), "2")))).await,
-            Class::Never,
-            "a fact moves once"
-        );
-        assert_eq!(
-            class(&store, Change::Log(Box::new(entry(&second, "3")))).await,
+            class(&store, moved_by(&third, 2, entry(&second, "3"))).await,
             Class::Never,
             "a version has one entry"
         );
         let mut reader = store.reader().await.unwrap();
+        assert_eq!(reader.rows().rollout(&row.id).await.unwrap(), Some(second), "without its entry nothing moves");
         assert_eq!(reader.rows().history(&row.id, 0, 10).await.unwrap(), [one.clone(), two.clone()]);
         assert_eq!(reader.rows().history(&row.id, 0, 1).await.unwrap(), [one]);
         assert_eq!(reader.rows().history(&row.id, 1, 10).await.unwrap(), [two]);
@@ -252,18 +249,44 @@ async fn the_log_comes_back_in_order_and_has_one_entry_a_fact() {
 }
 
 #[tokio::test]
-async fn the_log_has_no_gap_and_no_entry_without_its_rollout() {
+async fn the_log_has_no_gap() {
     each_engine(async |store| {
         let row = rollout("a", "m", Stage::Queued);
-        assert_eq!(class(&store, Change::Log(Box::new(entry(&row, "1")))).await, Class::Never, "no such rollout");
+        let second = next(&row, |next| next.stage = Stage::Preparing);
+        let third = next(&second, |_| {});
         done(&store, open(row.clone())).await;
-        done(&store, Change::Log(Box::new(entry(&row, "1")))).await;
-        let third = next(&next(&row, |_| {}), |_| {});
-        assert_eq!(
-            class(&store, Change::Log(Box::new(entry(&third, "3")))).await,
-            Class::Never,
-            "version 2 is missing"
-        );
+        done(&store, moved_by(&second, 1, entry(&third, "3"))).await;
+        assert_eq!(class(&store, moved(&next(&second, |_| {}), 2)).await, Class::Never, "version 2 is missing");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
+    each_engine(async |store| {
+        let row = rollout("a", "m", Stage::Queued);
+        let nothing = Place { route: None, live: None };
+        let scene = async || store.reader().await.unwrap().rows().scene(&row.id).await.unwrap();
+        let place =
+            async |but| store.reader().await.unwrap().rows().place_of(&tenant(), &model("m"), &id(but)).await.unwrap();
+        assert_eq!((scene().await, place("a").await), (None, nothing.clone()));
+        done(&store, open(row.clone())).await;
+        let salt = format!("salt of {}", row.id);
+        let alone = Scene { rollout: row.clone(), salt: salt.clone(), place: nothing.clone() };
+        assert_eq!((scene().await, place("a").await), (Some(alone), nothing));
+        for other in [
+            rollout("live", "m", Stage::Gated),
+            rollout("over", "m", Stage::Completed),
+            rollout("elsewhere", "o", Stage::Gated),
+        ] {
+            done(&store, open(other)).await;
+        }
+        let wished = route("m", 3);
+        done(&store, Change::Wish { route: Box::new(wished.clone()), from_generation: 0, at: NOON }).await;
+        let there = Place { route: Some(wished), live: Some((id("live"), Stage::Gated)) };
+        assert_eq!(place("a").await, there);
+        assert_eq!(place("live").await.live, None, "itself is not another one");
+        assert_eq!(scene().await, Some(Scene { rollout: row.clone(), salt, place: there }));
     })
     .await;
 }

@@ -7,10 +7,12 @@ use store::{BusValue, Parked};
 async fn a_service_marks_a_message_once_and_others_mark_it_for_themselves() {
     each_engine(async |store| {
         let mut tx = store.begin().await.unwrap();
-        assert!(tx.mark(&mark("analyzer", "1", NOON)).await.unwrap());
-        assert!(!tx.mark(&Mark { settled: Settled::Refused, ..mark("analyzer", "1", NOON) }).await.unwrap());
-        assert!(tx.mark(&mark("deployer", "1", NOON)).await.unwrap());
-        assert!(tx.mark(&Mark { source: "/ci".to_owned(), ..mark("analyzer", "1", NOON) }).await.unwrap());
+        assert_eq!(tx.mark(&[mark("analyzer", "1", NOON)]).await.unwrap(), 1);
+        let again = Mark { settled: Settled::Refused, ..mark("analyzer", "1", NOON) };
+        assert_eq!(tx.mark(&[again, mark("analyzer", "2", NOON)]).await.unwrap(), 1);
+        assert_eq!(tx.mark(&[mark("deployer", "1", NOON)]).await.unwrap(), 1);
+        let elsewhere = Mark { source: "/ci".to_owned(), ..mark("analyzer", "1", NOON) };
+        assert_eq!(tx.mark(&[elsewhere]).await.unwrap(), 1);
         assert!(
             tx.rows().is_settled("analyzer", "/tidegate/api", "1").await.unwrap(),
             "a transaction sees what it wrote"
@@ -35,7 +37,7 @@ async fn an_id_is_said_once_for_ever_and_positions_only_grow() {
         assert!(first < second);
         let mut reader = store.reader().await.unwrap();
         assert_eq!(reader.rows().last_position().await.unwrap(), second);
-        let said = reader.rows().said_after(0, 10).await.unwrap();
+        let said = reader.rows().said_after(0, "", 10).await.unwrap();
         let read: Vec<_> =
             said.iter().map(|said| (said.position, said.message_id.as_str(), said.body.as_str())).collect();
         assert_eq!(
@@ -46,8 +48,10 @@ async fn an_id_is_said_once_for_ever_and_positions_only_grow() {
             (said[0].service.as_str(), said[0].subject.as_str(), said[0].headers.as_str()),
             ("api", "tg.cmd.default.m.rollout.stop", r#"{"a":"é"}"#)
         );
-        assert_eq!(reader.rows().said_after(first, 10).await.unwrap(), said[1..]);
-        assert_eq!(reader.rows().said_after(0, 1).await.unwrap(), said[..1]);
+        assert_eq!(reader.rows().said_after(first, "", 10).await.unwrap(), said[1..]);
+        assert_eq!(reader.rows().said_after(0, "", 1).await.unwrap(), said[..1]);
+        assert_eq!(reader.rows().said_after(0, "tg.cmd.", 10).await.unwrap(), said);
+        assert_eq!(reader.rows().said_after(0, "tg.news.", 10).await.unwrap(), []);
     })
     .await;
 }
@@ -66,7 +70,7 @@ async fn a_position_is_never_given_twice_even_after_its_row_is_gone() {
 async fn headers_that_are_not_json_are_refused() {
     each_engine(async |store| {
         let mut tx = store.begin().await.unwrap();
-        let error = tx.say(&Outgoing { headers: "{".to_owned(), ..message("1", NOON) }).await.unwrap_err();
+        let error = tx.say(&[Outgoing { headers: "{".to_owned(), ..message("1", NOON) }]).await.unwrap_err();
         assert_eq!(error.class(), Class::Never);
     })
     .await;
@@ -150,8 +154,8 @@ async fn a_transaction_that_is_dropped_changes_nothing_and_holds_nobody_up() {
     each_engine(async |store| {
         let mut tx = store.begin().await.unwrap();
         tx.apply(&open(rollout("a", "m", Stage::Queued))).await.unwrap();
-        tx.mark(&mark("analyzer", "1", NOON)).await.unwrap();
-        tx.say(&message("1", NOON)).await.unwrap();
+        tx.mark(&[mark("analyzer", "1", NOON)]).await.unwrap();
+        tx.say(&[message("1", NOON)]).await.unwrap();
         tx.suspect("analyzer", "/ci", "1", NOON).await.unwrap();
         drop(tx);
         let mut tx = store.begin().await.unwrap();
@@ -181,7 +185,7 @@ async fn transactions_that_come_at_once_wait_for_each_other() {
         let one = async |number: i64| {
             let mut tx = store.begin().await.unwrap();
             let at = tx.rows().last_position().await.unwrap();
-            tx.say(&message(&number.to_string(), NOON)).await.unwrap();
+            tx.say(&[message(&number.to_string(), NOON)]).await.unwrap();
             tx.commit().await.unwrap();
             at
         };

@@ -16,7 +16,7 @@ async fn messages_go_only_when_they_are_old_and_passed() {
         )
         .await;
         assert_eq!(store.sweep(positions[1].unwrap(), NOON, NOON).await.unwrap(), 1);
-        let left = store.reader().await.unwrap().rows().said_after(0, 10).await.unwrap();
+        let left = store.reader().await.unwrap().rows().said_after(0, "", 10).await.unwrap();
         assert_eq!(left.iter().map(|said| said.message_id.as_str()).collect::<Vec<_>>(), ["young", "not passed"]);
         assert_eq!(store.sweep(0, At(i64::MAX), NOON).await.unwrap(), 0);
     })
@@ -28,8 +28,8 @@ async fn marks_of_every_service_go_after_eight_days() {
     each_engine(async |store| {
         let mut tx = store.begin().await.unwrap();
         for service in ["analyzer", "api", "stage-scheduler"] {
-            tx.mark(&mark(service, "old", At(NOON.0 - 8 * DAY - 1))).await.unwrap();
-            tx.mark(&mark(service, "young", At(NOON.0 - 8 * DAY))).await.unwrap();
+            tx.mark(&[mark(service, "old", At(NOON.0 - 8 * DAY - 1))]).await.unwrap();
+            tx.mark(&[mark(service, "young", At(NOON.0 - 8 * DAY))]).await.unwrap();
         }
         tx.commit().await.unwrap();
         assert_eq!(store.sweep(0, NOON, NOON).await.unwrap(), 3);
@@ -68,7 +68,7 @@ async fn a_sweep_is_bounded_and_says_that_there_is_more() {
     each_engine(async |store| {
         let mut tx = store.begin().await.unwrap();
         for number in 0..SWEEP + 3 {
-            tx.say(&message(&number.to_string(), At(0))).await.unwrap();
+            tx.say(&[message(&number.to_string(), At(0))]).await.unwrap();
         }
         tx.commit().await.unwrap();
         assert_eq!(store.sweep(i64::MAX, NOON, NOON).await.unwrap(), SWEEP);

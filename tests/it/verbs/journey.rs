@@ -191,12 +191,13 @@ impl Journey {
             if index + 1 == self.log.len() {
                 row.wake_at = row.wake_at.map(|at| at.plus_ms(FAR));
             }
+            let entry = Box::new(entry(index, *from, fact, &row));
+            let (from_version, row) = (row.version - 1, Box::new(row));
             changes.push(if index == 0 {
-                Change::Open { row: Box::new(row.clone()), salt: "salt".to_owned() }
+                Change::Open { row, salt: "salt".to_owned(), entry }
             } else {
-                Change::Move { row: Box::new(row.clone()), from_version: row.version - 1 }
+                Change::Move { row, from_version, entry }
             });
-            changes.push(Change::Log(Box::new(entry(index, *from, fact, &row))));
         }
         if let Some(route) = &self.route {
             changes.push(Change::Wish { route: Box::new(route.clone()), from_generation: 0, at: self.now });

@@ -42,6 +42,7 @@ pub struct InProcess {
 struct Place {
     name: &'static str,
     filters: &'static [&'static str],
+    lane: &'static str,
     progress: Mutex<Progress>,
     wake: Notify,
 }
@@ -74,7 +75,8 @@ impl InProcess {
     }
 
     pub(super) fn subscribe(&self, (name, filters): &Consumer) -> Subscription {
-        let place = Arc::new(Place { name, filters, progress: Mutex::default(), wake: Notify::new() });
+        let place =
+            Arc::new(Place { name, filters, lane: lane(filters), progress: Mutex::default(), wake: Notify::new() });
         self.places().push(Arc::clone(&place));
         Subscription { store: self.store.clone(), place }
     }
@@ -218,25 +220,45 @@ impl Subscription {
     pub(crate) async fn next(&self) -> Result<Batch, store::Error> {
         loop {
             let read = self.place.progress().read;
-            let rows = self.store.reader().await?.rows().said_after(read, BATCH).await?;
-            let Some(last) = rows.last().map(|row| row.position) else {
-                let _ = tokio::time::timeout(LOOK_AGAIN, self.place.wake.notified()).await;
-                continue;
-            };
+            let (end, rows) = self.read_after(read).await?;
+            let is_empty = rows.is_empty();
             let mine: Batch = rows.into_iter().filter(|row| self.place.takes(&row.subject)).collect();
-            let mut progress = self.place.progress();
-            progress.in_hand.extend(mine.iter().map(|row| row.position));
-            progress.read = last;
+            {
+                let mut progress = self.place.progress();
+                progress.in_hand.extend(mine.iter().map(|row| row.position));
+                progress.read = end;
+            }
             if !mine.is_empty() {
                 return Ok(failpoint::deliver(self.place.name, mine));
             }
+            if is_empty {
+                let _ = tokio::time::timeout(LOOK_AGAIN, self.place.wake.notified()).await;
+            }
         }
+    }
+
+    /// Some rows of the consumer's lane, and the position up to which there are no others of it. The end is read first: what is
+    /// committed between the two reads is behind it, and is read or read again.
+    async fn read_after(&self, read: i64) -> Result<(i64, Batch), store::Error> {
+        let mut reader = self.store.reader().await?;
+        let end = reader.rows().last_position().await?;
+        let rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
+        let last = rows.last().map_or(read, |row| row.position);
+        let is_all = i64::try_from(rows.len()).is_ok_and(|count| count < BATCH);
+        Ok((if is_all { last.max(end) } else { last }, rows))
     }
 
     /// The message at `position` is settled.
     pub(crate) fn settled(&self, position: i64) {
         self.place.progress().in_hand.remove(&position);
     }
+}
+
+/// What the subjects of a consumer begin with: a consumer belongs to one stream, and most rows are none of it.
+fn lane(filters: &'static [&'static str]) -> &'static str {
+    let end = |filter: &str| filter.match_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1);
+    let lane = filters.first().map_or("", |filter| &filter[..end(filter)]);
+    if filters.iter().all(|filter| filter.starts_with(lane)) { lane } else { "" }
 }
 
 fn values(kept: Vec<BusValue>) -> Values {

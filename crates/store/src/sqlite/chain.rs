@@ -3,7 +3,8 @@
 use rollout::RolloutId;
 use sqlx::SqliteConnection;
 
-use super::rollouts::{chained, get, transition};
+use super::log::{chained, transition};
+use super::rollouts::get;
 use crate::Error;
 
 /// The version of the first entry whose hash does not follow from the one before it.

@@ -1,6 +1,7 @@
 //! Statements of the chassis: inbox, outbox, parked, suspect, and the values of the in-process bus.
 
 use rollout::At;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
@@ -8,22 +9,34 @@ use crate::rows::{BusValue, Mark, Outgoing, Parked, Said};
 
 type Done<T> = Result<T, sqlx::Error>;
 
-/// Marks a message as settled; `false` when it was before.
-pub(crate) async fn mark(on: &mut SqliteConnection, mark: &Mark) -> Done<bool> {
+/// Marks messages as settled; gives how many were not before. All of them are one statement, because each has its price, and a
+/// batch has a hundred marks.
+pub(crate) async fn mark(on: &mut SqliteConnection, marks: &[Mark]) -> Done<usize> {
+    let rows = listed(marks.iter().map(|mark| {
+        json!([
+            mark.service,
+            mark.source,
+            mark.message_id,
+            mark.settled.name(),
+            mark.reason,
+            mark.rollout_id,
+            mark.handled_at.0
+        ])
+    }));
     let done = sqlx::query(
         "insert into inbox (service, source, message_id, outcome, reason, rollout_id, handled_at) \
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
+         from json_each($1) where true on conflict do nothing",
     )
-    .bind(mark.service)
-    .bind(&mark.source)
-    .bind(&mark.message_id)
-    .bind(mark.settled.name())
-    .bind(mark.reason.as_deref())
-    .bind(mark.rollout_id.as_ref().map(AsRef::as_ref))
-    .bind(mark.handled_at.0)
+    .bind(rows)
     .execute(on)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// The rows of a statement that writes several.
+fn listed(rows: impl Iterator<Item = Value>) -> String {
+    Value::Array(rows.collect()).to_string()
 }
 
 pub(super) const IS_SETTLED: &str = "select 1 from inbox where service = $1 and source = $2 and message_id = $3";
@@ -49,22 +62,31 @@ pub(crate) async fn outcome(
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// Says a message and gives its position; `None` when its id was said before.
-pub(crate) async fn say(on: &mut SqliteConnection, message: &Outgoing) -> Done<Option<i64>> {
-    let row = sqlx::query(
+/// Says messages in their order; gives position and subject of those whose id was not said before.
+pub(crate) async fn say(on: &mut SqliteConnection, messages: &[Outgoing]) -> Done<Vec<(i64, String)>> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = listed(messages.iter().map(|message| {
+        json!([
+            message.service,
+            message.message_id,
+            message.rollout_id,
+            message.subject,
+            message.headers,
+            message.body,
+            message.created_at.0
+        ])
+    }));
+    let rows = sqlx::query(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, published_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $7) on conflict (message_id) do nothing returning position",
+         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 6 \
+         from json_each($1) where true order by key on conflict (message_id) do nothing returning position, subject",
     )
-    .bind(message.service)
-    .bind(&message.message_id)
-    .bind(message.rollout_id.as_ref().map(AsRef::as_ref))
-    .bind(&message.subject)
-    .bind(&message.headers)
-    .bind(&message.body)
-    .bind(message.created_at.0)
-    .fetch_optional(on)
+    .bind(rows)
+    .fetch_all(on)
     .await?;
-    row.map(|row| row.try_get(0)).transpose()
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 fn said(row: &SqliteRow) -> Done<Said> {
@@ -79,11 +101,11 @@ fn said(row: &SqliteRow) -> Done<Said> {
     })
 }
 
-pub(super) const SAID_AFTER: &str = "select position, service, message_id, subject, headers, body, created_at from outbox where position > $1 order by position limit $2";
+pub(super) const SAID_AFTER: &str = "select position, service, message_id, subject, headers, body, created_at from outbox where position > $1 and substr(subject, 1, length($2)) = $2 order by position limit $3";
 
-/// The stream behind `position`.
-pub(crate) async fn said_after(on: &mut SqliteConnection, position: i64, limit: i64) -> Done<Vec<Said>> {
-    let rows = sqlx::query(SAID_AFTER).bind(position).bind(limit).fetch_all(on).await?;
+/// The stream behind `position`, as far as its subjects begin with `lane`.
+pub(crate) async fn said_after(on: &mut SqliteConnection, position: i64, lane: &str, limit: i64) -> Done<Vec<Said>> {
+    let rows = sqlx::query(SAID_AFTER).bind(position).bind(lane).bind(limit).fetch_all(on).await?;
     rows.iter().map(said).collect()
 }
 

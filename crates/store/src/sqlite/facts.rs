@@ -3,7 +3,8 @@
 use rollout::{At, Model, RolloutId, Tenant, Version};
 use sqlx::SqliteConnection;
 
-use super::rollouts::{get, name, transition};
+use super::log::transition;
+use super::rollouts::{get, name};
 use crate::Error;
 use crate::rows::{FactRow, FactsOf};
 

@@ -4,7 +4,8 @@ use rollout::{At, RolloutId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::rollouts::{get, name, text, transition};
+use super::log::transition;
+use super::rollouts::{get, name, text};
 use crate::delivery::{Delivery, Told};
 use crate::rows::Transition;
 use crate::{Error, json};

@@ -2,19 +2,24 @@
 
 use rollout::{At, Model, Rollout, RolloutId, Route, Stage, Tenant, Version};
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::rows::{Due, Live, RefusalRow, Transition};
+use super::log;
+use crate::rows::{Due, Live, Place, RefusalRow, Scene, Transition};
 use crate::{Error, json, stored};
 
 /// The columns of a rollout, in the order in which [`rollout`] reads them.
 macro_rules! select_rollout {
     ($tail:literal) => {
+        select_rollout!("", $tail)
+    };
+    ($more:literal, $tail:literal) => {
         concat!(
             "select id, tenant, model, candidate, previous, requested_by, resume, reason, workload, plan, before, machine, stage, step, attempt, ",
-            "version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at from rollout ",
+            "version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at",
+            $more,
+            " from rollout ",
             $tail
         )
     };
@@ -29,6 +34,56 @@ pub(crate) async fn by_id(on: &mut SqliteConnection, id: &RolloutId) -> Result<O
         .await
         .map_err(Error::of("read a rollout"))?;
     row.as_ref().map(rollout).transpose()
+}
+
+pub(super) const SCENE: &str = select_rollout!(
+    ", salt, (select spec from route where route.tenant = rollout.tenant and route.model = rollout.model), \
+    (select id || ' ' || stage from rollout as other where other.tenant = rollout.tenant and other.model = rollout.model and other.id <> rollout.id \
+    and other.stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled'))",
+    "where id = $1"
+);
+
+/// A rollout with all that a step sees beside it, in one statement: each has its price.
+pub(crate) async fn scene(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<Scene>, Error> {
+    let row = sqlx::query(SCENE)
+        .bind(id.as_str())
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read a rollout and its route"))?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Scene { rollout: rollout(&row)?, salt: get(&row, 24)?, place: place(&row, 25)? }))
+}
+
+/// What a new rollout of the model finds there.
+pub(crate) async fn place_of(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    but: &RolloutId,
+) -> Result<Place, Error> {
+    let row = sqlx::query(
+        "select (select spec from route where tenant = $1 and model = $2), \
+         (select id || ' ' || stage from rollout where tenant = $1 and model = $2 and id <> $3 \
+         and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled'))",
+    )
+    .bind(tenant.as_str())
+    .bind(model.as_str())
+    .bind(but.as_str())
+    .fetch_one(on)
+    .await
+    .map_err(Error::of("read a route and the live rollout"))?;
+    place(&row, 0)
+}
+
+fn place(row: &SqliteRow, from: usize) -> Result<Place, Error> {
+    let live: Option<String> = get(row, from + 1)?;
+    let live = live.map(|text| {
+        let (id, stage) = text.split_once(' ').ok_or_else(|| bad("live rollout", &text))?;
+        let id = RolloutId::new(id).map_err(|cause| bad("rollout id", &cause))?;
+        Ok((id, Stage::named(stage).ok_or_else(|| bad("stage", &stage))?))
+    });
+    let route: Option<String> = get(row, from)?;
+    Ok(Place { route: route.map(|text| stored("route", &text)).transpose()?, live: live.transpose()? })
 }
 
 /// The model's live rollout, else its latest one.
@@ -103,7 +158,13 @@ pub(crate) fn due_row(row: &SqliteRow) -> Result<Due, Error> {
     Ok(Due { rollout_id: name(row, 0, RolloutId::new)?, version: get(row, 1)?, wake_at: At(get(row, 2)?) })
 }
 
-pub(crate) async fn open(on: &mut SqliteConnection, row: &Rollout, salt: &str) -> Result<u64, Error> {
+/// Opens a rollout and its log; nothing is written when it is there.
+pub(crate) async fn open(
+    on: &mut SqliteConnection,
+    row: &Rollout,
+    salt: &str,
+    entry: &Transition,
+) -> Result<u64, Error> {
     let (workload, plan, before) = (json("workload", &row.workload)?, json("plan", &row.plan)?, before_json(row)?);
     let done = sqlx::query(
         "insert into rollout (id, tenant, model, candidate, previous, requested_by, resume, reason, salt, workload, plan, before, machine, stage, step, \
@@ -135,18 +196,27 @@ pub(crate) async fn open(on: &mut SqliteConnection, row: &Rollout, salt: &str) -
     .bind(row.retreated_at.map(|at| at.0))
     .bind(row.created_at.0)
     .bind(row.updated_at.0)
-    .execute(on)
+    .execute(&mut *on)
     .await
     .map_err(Error::of("open a rollout"))?;
+    if done.rows_affected() == 1 {
+        log::append(on, entry, &[]).await?;
+    }
     Ok(done.rows_affected())
 }
 
-/// Writes what can change; only if the row still has `from_version`.
-pub(crate) async fn advance(on: &mut SqliteConnection, row: &Rollout, from_version: i64) -> Result<u64, Error> {
+/// Writes what can change, and the log's entry of it; only if the row still has `from_version`.
+pub(crate) async fn advance(
+    on: &mut SqliteConnection,
+    row: &Rollout,
+    from_version: i64,
+    entry: &Transition,
+) -> Result<u64, Error> {
     let before = before_json(row)?;
-    let done = sqlx::query(
+    let won = sqlx::query(
         "update rollout set previous = $3, resume = $4, reason = $5, before = $6, stage = $7, step = $8, attempt = $9, version = $10, generation = $11, \
-         held_ms = $12, wake_at = $13, entered_at = $14, applied_at = $15, retreated_at = $16, updated_at = $17 where id = $1 and version = $2",
+         held_ms = $12, wake_at = $13, entered_at = $14, applied_at = $15, retreated_at = $16, updated_at = $17 where id = $1 and version = $2 \
+         returning (select hash from transition where rollout_id = $1 and transition.version = $2)",
     )
     .bind(row.id.as_str())
     .bind(from_version)
@@ -165,10 +235,13 @@ pub(crate) async fn advance(on: &mut SqliteConnection, row: &Rollout, from_versi
     .bind(row.applied_at.map(|at| at.0))
     .bind(row.retreated_at.map(|at| at.0))
     .bind(row.updated_at.0)
-    .execute(on)
+    .fetch_optional(&mut *on)
     .await
     .map_err(Error::of("move a rollout"))?;
-    Ok(done.rows_affected())
+    let Some(won) = won else { return Ok(0) };
+    let last: Option<Vec<u8>> = get(&won, 0)?;
+    log::append(on, entry, &last.ok_or(Error::Missing { what: "the entry of the log before this one" })?).await?;
+    Ok(1)
 }
 
 pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<String>, Error> {
@@ -178,111 +251,6 @@ pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Op
         .await
         .map_err(Error::of("read a salt"))?;
     row.map(|row| get(&row, 0)).transpose()
-}
-
-/// Appends to the log; the hash chains it to the entry before.
-pub(crate) async fn log(on: &mut SqliteConnection, entry: &Transition) -> Result<(), Error> {
-    let previous: Option<Vec<u8>> = sqlx::query("select hash from transition where rollout_id = $1 and version = $2")
-        .bind(entry.rollout_id.as_str())
-        .bind(entry.version - 1)
-        .fetch_optional(&mut *on)
-        .await
-        .map_err(Error::of("read the log's last hash"))?
-        .map(|row| get(&row, 0))
-        .transpose()?;
-    let previous = match previous {
-        Some(hash) => hash,
-        None if entry.version == 1 => Vec::new(),
-        None => return Err(Error::Missing { what: "the entry of the log before this one" }),
-    };
-    let (fact, evidence) =
-        (json("fact", &entry.fact)?, entry.evidence.as_ref().map(|evidence| json("evidence", evidence)).transpose()?);
-    let hash = chained(&previous, entry, &fact, evidence.as_deref());
-    sqlx::query(
-        "insert into transition (rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, \
-         decided_at, previous_hash, hash) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-    )
-    .bind(entry.rollout_id.as_str())
-    .bind(entry.version)
-    .bind(&entry.from_stage)
-    .bind(&entry.to_stage)
-    .bind(i64::from(entry.step))
-    .bind(&entry.fact_kind)
-    .bind(&entry.fact_source)
-    .bind(&entry.fact_id)
-    .bind(fact)
-    .bind(&entry.actor)
-    .bind(entry.reason.as_deref())
-    .bind(evidence)
-    .bind(entry.decided_at.0)
-    .bind(previous)
-    .bind(hash)
-    .execute(on)
-    .await
-    .map_err(Error::of("log a transition"))?;
-    Ok(())
-}
-
-/// `sha256(previous_hash || canonical row)`: the fields in the table's order, each with its length before it; none is no length.
-pub(super) fn chained(previous: &[u8], entry: &Transition, fact: &str, evidence: Option<&str>) -> Vec<u8> {
-    let (version, step, at) = (entry.version.to_string(), entry.step.to_string(), entry.decided_at.0.to_string());
-    let fields: [Option<&str>; 13] = [
-        Some(entry.rollout_id.as_str()),
-        Some(&version),
-        Some(&entry.from_stage),
-        Some(&entry.to_stage),
-        Some(&step),
-        Some(&entry.fact_kind),
-        Some(&entry.fact_source),
-        Some(&entry.fact_id),
-        Some(fact),
-        Some(&entry.actor),
-        entry.reason.as_deref(),
-        evidence,
-        Some(&at),
-    ];
-    let digest = fields.iter().fold(Sha256::new().chain_update(previous), |digest, field| {
-        let length = field.map_or(u64::MAX, |text| text.len() as u64);
-        digest.chain_update(length.to_be_bytes()).chain_update(field.unwrap_or_default())
-    });
-    digest.finalize().to_vec()
-}
-
-pub(crate) async fn history(
-    on: &mut SqliteConnection,
-    id: &RolloutId,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Transition>, Error> {
-    let rows = sqlx::query(
-        "select rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, decided_at \
-         from transition where rollout_id = $1 and version > $2 order by version limit $3",
-    )
-    .bind(id.as_str())
-    .bind(after)
-    .bind(limit)
-    .fetch_all(on)
-    .await
-    .map_err(Error::of("read the log"))?;
-    rows.iter().map(transition).collect()
-}
-
-pub(super) fn transition(row: &SqliteRow) -> Result<Transition, Error> {
-    Ok(Transition {
-        rollout_id: name(row, 0, RolloutId::new)?,
-        version: get(row, 1)?,
-        from_stage: get(row, 2)?,
-        to_stage: get(row, 3)?,
-        step: get(row, 4)?,
-        fact_kind: get(row, 5)?,
-        fact_source: get(row, 6)?,
-        fact_id: get(row, 7)?,
-        fact: text(row, 8)?,
-        actor: get(row, 9)?,
-        reason: get(row, 10)?,
-        evidence: get::<Option<String>>(row, 11)?.map(|text| stored("evidence", &text)).transpose()?,
-        decided_at: At(get(row, 12)?),
-    })
 }
 
 /// At most 1,000 rows a rollout are kept; further ones are counted by the caller's metric alone.

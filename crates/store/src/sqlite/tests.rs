@@ -6,9 +6,9 @@ use sqlx::Row as _;
 
 use super::*;
 use crate::Store;
-use crate::change::Change;
+use crate::change::{Change, Written};
 use crate::rows::Transition;
-use rollout::{At, RolloutId};
+use rollout::{At, Match, Model, Plan, Request, Rollout, RolloutId, Tenant, Version, Workload};
 
 async fn opened(folder: &Path) -> Sqlite {
     Sqlite::open(folder).await.unwrap()
@@ -56,6 +56,9 @@ async fn due_lists_and_sweeps_read_an_index_and_never_a_whole_table() {
         (chassis::FORGET_MARKS, "inbox_by_age"),
         (chassis::IS_SETTLED, "sqlite_autoindex_inbox_1"),
         (rollouts::LIVE, "rollout_one_live"),
+        (rollouts::SCENE, "sqlite_autoindex_rollout_1"),
+        (rollouts::SCENE, "rollout_one_live"),
+        (rollouts::SCENE, "sqlite_autoindex_route_1"),
     ];
     for (statement, index) in statements {
         let plan = plan(&sqlite, statement).await;
@@ -90,7 +93,7 @@ fn entry() -> Transition {
 
 fn hash(entry: &Transition) -> Vec<u8> {
     let evidence = entry.evidence.as_ref().map(ToString::to_string);
-    rollouts::chained(b"previous", entry, &entry.fact.to_string(), evidence.as_deref())
+    log::chained(b"previous", entry, &entry.fact.to_string(), evidence.as_deref())
 }
 
 #[test]
@@ -120,11 +123,46 @@ fn any_other_entry_has_another_hash() {
             hash(&entry)
         })
         .collect();
-    hashes.push(rollouts::chained(b"other", &entry(), &entry().fact.to_string(), None));
+    hashes.push(log::chained(b"other", &entry(), &entry().fact.to_string(), None));
     let count = hashes.len();
     hashes.sort();
     hashes.dedup();
     assert_eq!(hashes.len(), count);
+}
+
+fn row() -> Rollout {
+    let (tenant, model) = (Tenant::default_tenant(), Model::new("m").unwrap());
+    let workload = Workload {
+        upstream: "http://127.0.0.1:9".to_owned(),
+        headers: std::collections::BTreeMap::new(),
+        health: rollout::Health::default(),
+        matches: Match::default_for(&tenant, &model),
+    };
+    let request = Request {
+        id: entry().rollout_id,
+        tenant,
+        model,
+        candidate: Version::new("2").unwrap(),
+        workload,
+        requested_by: "ann".to_owned(),
+        plan: Plan::activate(),
+    };
+    Rollout { wake_at: Some(At(2)), ..Rollout::requested(request, At(1)) }
+}
+
+/// A rollout that moved twice.
+async fn log_of_three(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    for version in 1..=3 {
+        let entry = Box::new(Transition { version, fact_id: version.to_string(), ..entry() });
+        let row = Box::new(Rollout { version, ..row() });
+        let change = match version {
+            1 => Change::Open { row, salt: String::new(), entry },
+            _ => Change::Move { row, from_version: version - 1, entry },
+        };
+        assert_eq!(tx.apply(&change).await.unwrap(), Written::Done);
+    }
+    tx.commit().await.unwrap();
 }
 
 #[tokio::test]
@@ -132,13 +170,7 @@ async fn each_entry_of_the_log_holds_the_hash_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     let Store::Sqlite(sqlite) = &store;
-    sqlx::query("pragma foreign_keys = off").execute(&sqlite.writer).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    for version in 1..=3 {
-        let entry = Transition { version, fact_id: version.to_string(), ..entry() };
-        tx.apply(&Change::Log(Box::new(entry))).await.unwrap();
-    }
-    tx.commit().await.unwrap();
+    log_of_three(&store).await;
     let rows = sqlx::query("select previous_hash, hash from transition order by version")
         .fetch_all(&sqlite.writer)
         .await
@@ -159,13 +191,7 @@ async fn an_entry_that_was_changed_or_taken_away_breaks_the_chain() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let Store::Sqlite(sqlite) = &store;
-        sqlx::query("pragma foreign_keys = off").execute(&sqlite.writer).await.unwrap();
-        let mut tx = store.begin().await.unwrap();
-        for version in 1..=3 {
-            let entry = Transition { version, fact_id: version.to_string(), ..entry() };
-            tx.apply(&Change::Log(Box::new(entry))).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+        log_of_three(&store).await;
         let broken = async || store.reader().await.unwrap().rows().broken_link(&entry().rollout_id).await.unwrap();
         assert_eq!(broken().await, None);
         sqlx::query(damage).execute(&sqlite.writer).await.unwrap();
