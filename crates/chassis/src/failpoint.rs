@@ -14,10 +14,17 @@ use crate::handler::Failure;
 /// Every place.
 pub const PLACES: &[&str] = &[
     "bucket_after_commit",
+    "bucket_before_commit",
     "consumer_before_ack",
     "consumer_before_handling",
+    "notifier_after_send",
+    "notifier_before_send",
     "park_after_commit",
     "park_before_commit",
+    "replay_after_commit",
+    "replay_after_handling",
+    "replay_before_commit",
+    "replay_before_handling",
     "router_after_save",
     "router_before_save",
     "say_after_commit",
@@ -27,9 +34,12 @@ pub const PLACES: &[&str] = &[
     "step_before_begin",
     "step_before_commit",
     "updater_after_read",
+    "updater_after_stop",
     "updater_after_write",
     "updater_before_answer",
     "updater_before_read",
+    "updater_before_stop",
+    "updater_in_pass",
     "wheel_before_fire",
 ];
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use proto::Unreadable;
 use rollout::At;
-use store::{Class, Parked, ReplayRow, Unpark, UnparkedRow};
+use store::{Class, Parked, ReplayRow, Tx, Unpark, UnparkedRow};
 
 use crate::consume::{KILLS_US, chain, killed_us, opened, tried, trust};
 use crate::core::Core;
+use crate::failpoint;
 use crate::handler::{Failure, Handler, Incoming};
 use crate::step::{Ended, Taken};
 use crate::wheel::Arm;
@@ -97,6 +98,7 @@ async fn known_now<H: Handler>(core: &Core) -> Result<Vec<Unparking>, store::Err
 
 async fn all<H: Handler>(core: &Core, handler: &H, arm: &Arm, unparkings: Vec<Unparking>) {
     for unparking in unparkings {
+        let _ = failpoint::reach("replay_before_handling").await;
         let done = match unparking.asked.action {
             Unpark::Drop => dropped(core, &unparking).await.map_err(Failure::from),
             Unpark::Replay => again(core, handler, &unparking, arm).await,
@@ -118,7 +120,7 @@ async fn dropped(core: &Core, unparking: &Unparking) -> Result<(), store::Error>
     let mut tx = core.store.begin().await?;
     if tx.drop_parked(&unparking.parked.id).await? {
         tx.unparked(&unparking.parked, &unparking.done("dropped", None, core.clock.now())).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         told(core, unparking, "dropped");
     }
     Ok(())
@@ -134,6 +136,7 @@ async fn again<H: Handler>(core: &Core, handler: &H, unparking: &Unparking, arm:
         return Ok(parked_again(core, unparking, KILLS_US, error).await?);
     }
     let ended = tried(core, handler, &incoming, arm, Taken::Unparked(unparking)).await;
+    failpoint::reach("replay_after_handling").await?;
     trust(core, H::NAME, &incoming).await?;
     match ended {
         Ok(Ended::Settled(settled)) => told(core, unparking, settled.name()),
@@ -143,7 +146,7 @@ async fn again<H: Handler>(core: &Core, handler: &H, unparking: &Unparking, arm:
             if tx.unpark(&unparking.parked, &unparking.asked.actor, now).await? {
                 let why = Some("it was handled before".to_owned());
                 tx.unparked(&unparking.parked, &unparking.done("refused", why, now)).await?;
-                tx.commit().await?;
+                commit(tx).await?;
                 told(core, unparking, "refused");
             }
         }
@@ -166,8 +169,15 @@ async fn parked_again(
     let mut tx = core.store.begin().await?;
     tx.park_again(&unparking.parked.id, reason, &error, now).await?;
     tx.unparked(&unparking.parked, &unparking.done("parked", Some(format!("{reason}: {error}")), now)).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     told(core, unparking, "parked again");
+    Ok(())
+}
+
+async fn commit(tx: Tx) -> Result<(), store::Error> {
+    let _ = failpoint::reach("replay_before_commit").await;
+    tx.commit().await?;
+    let _ = failpoint::reach("replay_after_commit").await;
     Ok(())
 }
 

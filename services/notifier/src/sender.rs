@@ -15,7 +15,7 @@ use store::{Change, Delivery, Mark, Parked, Settled, Told, Written};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use chassis::{Core, Metrics, Stamped, Trace, say_now};
+use chassis::{Core, Metrics, Stamped, Trace, failpoint, say_now};
 
 use crate::handler::{NAME, SOURCE, message_id};
 use crate::outbound::Client;
@@ -142,12 +142,15 @@ impl Sender {
         }
         let answer = match ready {
             Ready::Send(receipt) => {
+                let _ = failpoint::reach("notifier_before_send").await;
                 let now = self.core.clock.now();
-                tokio::select! {
+                let answer = tokio::select! {
                     answer = self.receiver.send(&self.client, &taken, receipt.as_deref(), now) => answer,
                     // It stays `sending`: nobody knows whether it arrived, so the next start repeats it.
                     () = self.core.stop.cancelled() => return Ok(()),
-                }
+                };
+                let _ = failpoint::reach("notifier_after_send").await;
+                answer
             }
             Ready::Settled(answer) => answer,
         };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chassis::{Bucket, Core, Say, Stamped, Trace, say_now};
+use chassis::{Bucket, Core, Say, Stamped, Trace, failpoint, say_now};
 use judge::Span;
 use proto::serving::{Beat, Held, Word};
 use proto::{Message, RouteNews};
@@ -74,6 +74,7 @@ impl Pass {
         let mut wishes = reader.rows().routes().await?;
         let stopped = reader.rows().stopped().await?;
         drop(reader);
+        let _ = failpoint::reach("updater_in_pass").await;
         for wish in &mut wishes {
             wish.stopped = wish.direction == Direction::Forward
                 && wish.arms.len() > 1

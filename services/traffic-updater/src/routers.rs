@@ -140,8 +140,10 @@ impl Routers {
                 return Ok(());
             }
             route.stopped = true;
+            let _ = failpoint::reach("updater_before_stop").await;
             if self.bus.put_first(Bucket::Route, &key, Entry { revision: there.revision, value: text(&route)? }).await?
             {
+                let _ = failpoint::reach("updater_after_stop").await;
                 return Ok(());
             }
         }

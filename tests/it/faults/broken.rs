@@ -13,7 +13,7 @@ async fn the_checker_sees_a_message_that_was_handled_twice() {
     let folder = prepared(Ending::Good, &upstreams).await;
     let broken = [("TIDEGATE_FAILPOINT", "no_dedupe:on")];
     let house = House::start_as(Arc::clone(&folder), Stdio::null(), &broken);
-    assert!(asked(&house, Ending::Good).await);
+    assert!(asked(&house, Ending::Good, "").await);
     house.until("/v1/rollouts", |rollouts| is_over(rollouts, Ending::Good)).await;
     let id = house.get("/v1/rollouts").await.1["items"][0]["id"].as_str().unwrap().to_owned();
     house.kill();
@@ -49,7 +49,7 @@ async fn marked_first(nth: u32) -> Vec<String> {
     let armed = format!("mark_first:on,step_after_mark:kill@{nth}");
     let variables = [("TIDEGATE_FAILPOINT", armed.as_str())];
     if let Some(mut house) = House::try_start_as(Arc::clone(&folder), Stdio::null(), &variables) {
-        asked(&house, Ending::Good).await;
+        asked(&house, Ending::Good, "").await;
         assert!(house.dies_or("/v1/rollouts", |rollouts| is_over(rollouts, Ending::Good)).await, "nothing was marked");
         house.kill();
     }

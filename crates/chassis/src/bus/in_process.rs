@@ -118,8 +118,7 @@ impl InProcess {
             sender.send_replace(values(tx.rows().bus_values(bucket.name()).await?));
             return Ok(false);
         }
-        tx.commit().await?;
-        let _ = failpoint::reach("bucket_after_commit").await;
+        kept(tx).await?;
         Ok(swap(sender, key, entry))
     }
 
@@ -141,7 +140,7 @@ impl InProcess {
         let value = BusValue { key: key.to_owned(), revision: entry.revision, value: entry.value };
         // Lost means that a newer value is kept already.
         if tx.put_bus_value(bucket.name(), &value, self.clock.now()).await? {
-            tx.commit().await?;
+            kept(tx).await?;
         }
         Ok(true)
     }
@@ -174,6 +173,14 @@ impl InProcess {
     fn places(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Place>>> {
         self.consumers.lock().expect("no holder of the consumers panics")
     }
+}
+
+/// Commits a value of a bucket.
+async fn kept(tx: Tx) -> Result<(), store::Error> {
+    let _ = failpoint::reach("bucket_before_commit").await;
+    tx.commit().await?;
+    let _ = failpoint::reach("bucket_after_commit").await;
+    Ok(())
 }
 
 /// Puts a value into memory at the revision read; `false` when another one was quicker.
