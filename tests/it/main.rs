@@ -32,6 +32,7 @@ mod router;
 mod schemas;
 mod store;
 mod tidy;
+mod tls;
 mod traffic;
 mod verbs;
 mod when_live;

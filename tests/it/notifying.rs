@@ -1,6 +1,9 @@
 //! What people and other systems are told, by a real `tidegate up` to receivers that check what they get.
 
 pub(crate) mod outside;
+mod trusting;
+mod twice;
+mod unparked;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! The outside world of a notifier: receivers on this machine, and the configuration that leads there.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use receiversim::{Heard, Place, Receivers};
@@ -19,6 +20,11 @@ pub(crate) struct Outside {
 impl Outside {
     pub(crate) async fn start() -> Self {
         Self { receivers: Receivers::start().await.unwrap(), files: tempfile::tempdir().unwrap() }
+    }
+
+    /// Where its files are.
+    pub(crate) fn files(&self) -> &Path {
+        self.files.path()
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) -> String {
