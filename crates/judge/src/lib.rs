@@ -38,7 +38,7 @@ pub use fold::{judge, seed};
 pub use metric::{Metric, SignalName};
 pub use quantile::{Quantile, quantile};
 pub use query::{Query, Template};
-pub use render::render;
+pub use render::{deciding, render};
 pub use resolve::{Problem, resolve};
 pub use resolved::{Counter, Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
 pub use settings::{Baseline, OnDegraded, OnInconclusive, Settings, StepShape};

@@ -1,9 +1,9 @@
 //! Verdicts in sentences: one for every rule whose limit is broken, in the words of JUDGE section 14.
 
-use crate::check::Comparator;
 use crate::check::limit::shortest;
+use crate::check::{Action, Comparator};
 use crate::resolved::Resolved;
-use crate::verdict::{CheckResult, Comparison, Failures, Outcome, Verdict};
+use crate::verdict::{CheckResult, Comparison, Decision, Failures, Outcome, Verdict};
 
 /// Below this size three decimals say too little.
 const SMALL: f64 = 0.001;
@@ -12,9 +12,8 @@ const SMALL: f64 = 0.001;
 /// rounds add up, one sentence says so.
 #[must_use]
 pub fn render(resolved: &Resolved, verdict: &Verdict) -> Vec<String> {
-    let broken = verdict.checks.iter().filter(|check| check.breached);
     let issues: Vec<String> =
-        broken.filter_map(|check| Some(issue(check, check.value?, &limit_text(resolved, check)))).collect();
+        broken(verdict).map(|(check, value)| issue(check, value, &limit_text(resolved, check))).collect();
     if !issues.is_empty() {
         return issues;
     }
@@ -22,6 +21,34 @@ pub fn render(resolved: &Resolved, verdict: &Verdict) -> Vec<String> {
     let Some(Failures { count, limit, .. }) = standing.peek().map(|check| check.failures) else { return issues };
     let metrics: Vec<&str> = standing.map(|check| check.metric.as_str()).collect();
     vec![format!("{count} failed rounds, limit {limit}: {}", metrics.join(", "))]
+}
+
+/// Of the issues of a verdict, as [`render()`] gave them, the one that its action rests on: of the first check that counts, has the
+/// verdict's result and, in breach, asks for its action. A check that only holds, or reports, is no reason for a retreat.
+#[must_use]
+pub fn deciding<'a>(verdict: &Verdict, issues: &'a [String]) -> Option<&'a str> {
+    let at = if broken(verdict).next().is_some() {
+        broken(verdict).position(|(check, _)| decides(check, verdict))
+    } else {
+        verdict.checks.iter().any(|check| decides(check, verdict)).then_some(0)
+    };
+    issues.get(at?).map(String::as_str)
+}
+
+fn decides(check: &CheckResult, verdict: &Verdict) -> bool {
+    if check.result != verdict.result || check.action == Action::Report {
+        return false;
+    }
+    let asks = matches!(
+        (check.action, verdict.action),
+        (Action::Rollback, Decision::Rollback) | (Action::Gate, Decision::Gate) | (Action::Hold, Decision::Hold)
+    );
+    asks || check.result != Outcome::Breach
+}
+
+/// The rules that broke their limit in the last round, with their values.
+fn broken(verdict: &Verdict) -> impl Iterator<Item = (&CheckResult, f64)> {
+    verdict.checks.iter().filter(|check| check.breached).filter_map(|check| Some((check, check.value?)))
 }
 
 fn issue(check: &CheckResult, value: f64, limit: &str) -> String {

@@ -61,7 +61,8 @@ pub(crate) fn heard(message: &Message) -> Option<Heard> {
         Message::RouteDrifted(news) => noticed(news, What::RouteDrifted { generation: news.generation })?,
         Message::VerdictReached(reached) => {
             let verdict = &reached.verdict;
-            let reason = reached.issues.first().cloned().or_else(|| verdict.reason.as_ref().map(word));
+            let issue = judge::deciding(verdict, &reached.issues).map(str::to_owned);
+            let reason = issue.or_else(|| verdict.reason.as_ref().map(word));
             let what = What::VerdictReached {
                 attempt: reached.attempt,
                 action: verdict.action,

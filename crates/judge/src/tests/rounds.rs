@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{check, count, deep_check, step, tick};
 use crate::{
     Baseline, Check, Comparison, Decision, Outcome, Reason, Resolved, Settings, SignalName, Signals, Span, State,
-    StepShape, Tick, Trouble, Verdict, judge, render, resolve, seed,
+    StepShape, Tick, Trouble, Verdict, deciding, judge, render, resolve, seed,
 };
 
 fn errors(k: f64, n: f64) -> Signals {
@@ -130,6 +130,34 @@ fn rules_of_a_group_add_one_failure_a_round_and_share_the_breach() {
     assert_eq!(counts, [1, 1, 2]);
     assert!(verdicts[2].checks.iter().all(|check| check.result == Outcome::Breach));
     assert_eq!(render(&resolved, &verdicts[2]).len(), 2);
+}
+
+#[test]
+fn the_issue_that_decides_is_of_a_check_that_asks_for_what_is_done() {
+    let check = |metric: &str, action: &str| {
+        deep_check(json!({"metric": metric, "rules": {"gt": 0.05}, "action": action, "interval": 15, "window": 15}))
+    };
+    let settings = Settings { warmup: Some(Span(0)), ..Settings::default() };
+    let checks = [check("told_rate", "report"), check("held_rate", "hold"), check("error_rate", "rollback")];
+    let resolved = policy(&checks, &settings, &[step(120)]);
+    let mut ticks = stream(&[0.0, 50.0]);
+    for tick in &mut ticks {
+        tick.candidate.append(&mut super::mean("told", 100.0, 50.0));
+        tick.candidate.append(&mut super::mean("held", 100.0, 50.0));
+    }
+    let (_, verdicts) = run(&resolved, State::default(), &ticks);
+    let decided = |verdict: &Verdict| {
+        let issues = render(&resolved, verdict);
+        assert_eq!(issues[0], "told_rate too high: 0.500 > 0.05", "every issue is told");
+        (verdict.action, deciding(verdict, &issues).map(str::to_owned))
+    };
+    let held = "held_rate too high: 0.500 > 0.05".to_owned();
+    assert_eq!(decided(&verdicts[0]), (Decision::Hold, Some(held)));
+    let errors = "error_rate too high: 0.500 > 0.05".to_owned();
+    assert_eq!(decided(&verdicts[1]), (Decision::Rollback, Some(errors)));
+    // The budget is spent: what held is in breach still, and no check asked to go back.
+    let spent = Verdict { action: Decision::Rollback, reason: Some(Reason::Inconclusive), ..verdicts[0].clone() };
+    assert_eq!(decided(&spent), (Decision::Rollback, None));
 }
 
 #[test]
