@@ -66,6 +66,7 @@ fn route(number: usize) -> anyhow::Result<Route> {
         direction: Direction::Forward,
         lease_seconds: None,
         hang_after_ms: None,
+        silent_after_ms: None,
         sample_ms: None,
         stopped: false,
         matches: Match::default_for(&tenant, &model),

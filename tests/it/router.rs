@@ -114,6 +114,7 @@ fn route(model: &str, generation: i64, arms: &[(&str, u32, SocketAddr)]) -> Rout
         direction: Direction::Forward,
         lease_seconds: None,
         hang_after_ms: None,
+        silent_after_ms: None,
         sample_ms: None,
         stopped: false,
         salt: "salt".to_owned(),

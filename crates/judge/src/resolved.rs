@@ -115,10 +115,19 @@ impl Resolved {
     /// The largest absolute limit on whole-answer latency, in milliseconds: how long a request may hang before it counts as failed.
     #[must_use]
     pub fn largest_latency_limit_ms(&self) -> Option<u64> {
-        let latency = SignalName::latency();
+        self.largest_limit_ms(&SignalName::latency())
+    }
+
+    /// The largest absolute limit on the time to the first byte, in milliseconds: when a request without one has an age that counts.
+    #[must_use]
+    pub fn largest_ttft_limit_ms(&self) -> Option<u64> {
+        self.largest_limit_ms(&SignalName::ttft())
+    }
+
+    fn largest_limit_ms(&self, of: &SignalName) -> Option<u64> {
         self.checks
             .iter()
-            .filter(|check| matches!(&check.kind, Metric::Quantile { signal, .. } if *signal == latency))
+            .filter(|check| matches!(&check.kind, Metric::Quantile { signal, .. } if signal == of))
             .flat_map(|check| &check.rules)
             .filter(|rule| matches!(rule.comparator, Comparator::Gt | Comparator::Gte))
             .map(|rule| rule.limit.ceil())

@@ -178,6 +178,9 @@ pub struct Route {
     /// Age at which a request in flight counts as hanging.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hang_after_ms: Option<u32>,
+    /// Age at which a request without a first byte counts as that slow to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_after_ms: Option<u32>,
     /// How often a router sends its counts while the rollout is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_ms: Option<u32>,

@@ -178,11 +178,8 @@ impl Forward {
                 ticket.since = handed_over.unwrap_or(ticket.since);
                 return Err(NoHead::TimedOut);
             };
-            if let Some(limit) = ticket.hang_limit() {
-                match limit.checked_sub(age).filter(|left| !left.is_zero()) {
-                    Some(until_hung) => left = left.min(until_hung),
-                    None => ticket.hang(age),
-                }
+            if let Some(until) = ticket.aged(age) {
+                left = left.min(until);
             }
             tokio::select! {
                 biased;

@@ -34,6 +34,7 @@ pub struct Served {
     pub(crate) session_header: HeaderName,
     pub(crate) rollout_id: Option<HeaderValue>,
     pub(crate) hang_after: Duration,
+    pub(crate) silent_after: Option<Duration>,
 }
 
 /// One arm of it.
@@ -60,9 +61,10 @@ impl Served {
             .map_err(|_| "match.session_header: not a header name")?;
         let arms = route.arms.iter().map(|arm| compile(&route, arm, counts, own)).collect::<Result<_, _>>()?;
         let rollout_id = route.rollout_id.as_ref().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
-        let hang_after = route.hang_after_ms.map_or(HANG_AFTER, |ms| Duration::from_millis(u64::from(ms)));
+        let age = |ms| Duration::from_millis(u64::from(ms));
+        let (hang_after, silent_after) = (route.hang_after_ms.map_or(HANG_AFTER, age), route.silent_after_ms.map(age));
         let withdrawn = Vec::new();
-        Ok(Self { route, stable, arms, held: None, withdrawn, session_header, rollout_id, hang_after })
+        Ok(Self { route, stable, arms, held: None, withdrawn, session_header, rollout_id, hang_after, silent_after })
     }
 
     /// The route as it was adopted.

@@ -36,10 +36,14 @@ pub(crate) struct Ticket {
     role: Role,
     /// When the arm's time began: with the last byte of the request, for the client's line is not the arm's fault.
     pub(crate) since: Instant,
-    pub(crate) hang_after: Duration,
+    hang_after: Duration,
+    /// When its time to the first byte is counted though there is none; until it was.
+    silent_after: Option<Duration>,
     status: Option<StatusCode>,
     /// Counted as an error already, at the age at which it began to hang.
     is_hung: bool,
+    /// Its time to the first byte is in the counts.
+    has_ttft: bool,
     is_ended: bool,
 }
 
@@ -59,8 +63,10 @@ impl Ticket {
             role: arm.role,
             since: Instant::now(),
             hang_after: served.hang_after,
+            silent_after: served.silent_after,
             status: None,
             is_hung: false,
+            has_ttft: false,
             is_ended: false,
         }
     }
@@ -70,14 +76,25 @@ impl Ticket {
         (!self.is_hung).then_some(self.hang_after)
     }
 
+    /// Counts what the age of a request without a head says; gives how long until there is more to be said.
+    pub(crate) fn aged(&mut self, age: Duration) -> Option<Duration> {
+        if self.silent_after.is_some_and(|limit| limit <= age) {
+            self.silent_after = None;
+            self.enter_ttft(age);
+        }
+        if !self.is_hung && self.hang_after <= age {
+            self.hang(age);
+        }
+        let hang = (!self.is_hung).then_some(self.hang_after);
+        hang.into_iter().chain(self.silent_after).map(|limit| limit - age).min()
+    }
+
     /// Counts the head of the answer, and when it was begun to be sent on.
     pub(crate) fn headed(&mut self, status: StatusCode, age: Duration) {
         self.status = Some(status);
         self.counters.last_begun_ms.fetch_max(now_ms(), Relaxed);
         self.counters.codes(self.role).add(status);
-        if !self.is_hung {
-            self.counters.ttft.add(age);
-        }
+        self.enter_ttft(age);
     }
 
     /// Counts observations of the answer.
@@ -90,7 +107,11 @@ impl Ticket {
         self.is_hung = true;
         self.counters.hung.fetch_add(1, Relaxed);
         self.counters.ended(false);
-        self.enter_age(age);
+        self.counters.latency.add(age);
+        // A larger limit on the first byte is still to come.
+        if self.silent_after.is_none() {
+            self.enter_ttft(age);
+        }
     }
 
     /// Counts the end. `age` is the time that the upstream took.
@@ -103,14 +124,17 @@ impl Ticket {
             Ending::TimedOut => _ = self.counters.timeouts.fetch_add(1, Relaxed),
             Ending::Cut => _ = self.counters.truncated.fetch_add(1, Relaxed),
         }
+        // A request that does not end still has an age, and the arm must not look faster for it.
+        if ending == Ending::TimedOut {
+            self.enter_ttft(age);
+        }
         if self.is_hung {
             return;
         }
         let is_good = ending == Ending::Whole && self.status.is_some_and(|status| !status.is_server_error());
         self.counters.ended(is_good);
         match ending {
-            Ending::Whole => self.counters.latency.add(age),
-            Ending::TimedOut => self.enter_age(age),
+            Ending::Whole | Ending::TimedOut => self.counters.latency.add(age),
             // Failing fast is not being fast.
             Ending::NotConnected | Ending::NoAnswer | Ending::Cut => {}
         }
@@ -122,10 +146,10 @@ impl Ticket {
         self.counters.codes(self.role).add(status);
     }
 
-    /// A request that does not end still has an age, and the arm must not look faster for it.
-    fn enter_age(&self, age: Duration) {
-        self.counters.latency.add(age);
-        if self.status.is_none() {
+    /// Once: at the first byte, or at the age at which there should have been one.
+    fn enter_ttft(&mut self, age: Duration) {
+        if !self.has_ttft {
+            self.has_ttft = true;
             self.counters.ttft.add(age);
         }
     }

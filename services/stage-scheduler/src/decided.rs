@@ -152,7 +152,8 @@ fn bare(next: &Rollout, generation: i64) -> Route {
         rollout_id: None,
         direction: Direction::Forward,
         lease_seconds: lease,
-        hang_after_ms: checks.and_then(rollout_hang_after),
+        hang_after_ms: checks.and_then(|checks| milliseconds(checks.largest_latency_limit_ms())),
+        silent_after_ms: checks.and_then(|checks| milliseconds(checks.largest_ttft_limit_ms())),
         sample_ms: Some(sample_ms),
         stopped: false,
         matches: next.workload.matches.clone(),
@@ -162,9 +163,8 @@ fn bare(next: &Rollout, generation: i64) -> Route {
     }
 }
 
-/// The largest latency limit of the policy: a request older than that has failed.
-fn rollout_hang_after(checks: &judge::Resolved) -> Option<u32> {
-    checks.largest_latency_limit_ms().and_then(|limit| u32::try_from(limit).ok())
+fn milliseconds(limit: Option<u64>) -> Option<u32> {
+    u32::try_from(limit?).ok()
 }
 
 fn message(next: &Rollout, intent: &Intent, now: At) -> Option<Message> {

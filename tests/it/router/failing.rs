@@ -99,6 +99,32 @@ async fn a_request_older_than_the_limit_hangs_even_if_it_ends_well_later() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_first_byte_is_that_slow_once_its_age_passes_the_limit_and_is_no_error_for_it() {
+    let kit = Kit::start().await;
+    let mut limited = route("m", 1, &[("1", 10_000, obedient().await)]);
+    (limited.silent_after_ms, limited.hang_after_ms) = (Some(60), None);
+    kit.adopt(limited).await;
+    let (response, silent) = tokio::join!(kit.get("/m?ms=300"), kit.await_count("1", |count| count.ttft.total() == 1));
+    assert_eq!((silent.errors, silent.ended, silent.in_flight, silent.latency.total()), (0, 0, 1, 0));
+    assert_eq!(response.status(), 200);
+    let count = kit.await_count("1", |count| count.in_flight == 0).await;
+    assert_eq!((count.errors, count.ended, count.latency.total(), count.ttft.total()), (0, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_smaller_limit_on_the_whole_answer_leaves_the_first_byte_to_its_own() {
+    let kit = Kit::start().await;
+    let mut limited = route("m", 1, &[("1", 10_000, obedient().await)]);
+    (limited.silent_after_ms, limited.hang_after_ms) = (Some(60_000), Some(60));
+    kit.adopt(limited).await;
+    let (response, hanging) = tokio::join!(kit.get("/m?ms=300"), kit.await_count("1", |count| count.hung == 1));
+    assert_eq!((hanging.errors, hanging.latency.total(), hanging.ttft.total()), (1, 1, 0));
+    assert_eq!(response.status(), 200);
+    let count = kit.await_count("1", |count| count.in_flight == 0).await;
+    assert_eq!((count.errors, count.latency.total(), count.ttft.total()), (1, 1, 1));
+}
+
+#[tokio::test]
 async fn a_client_that_gives_up_counts_nothing_before_the_limit_and_nothing_more_after_it() {
     let kit = Kit::start().await;
     let silent = serve_raw(|mut tcp| async move {

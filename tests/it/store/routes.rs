@@ -13,6 +13,7 @@ async fn a_route_comes_back_exactly_as_it_was_wished() {
         let mut back = route("m", 2);
         (back.rollout_id, back.lease_seconds, back.hang_after_ms, back.sample_ms, back.direction) =
             (None, None, None, None, Direction::Back);
+        back.silent_after_ms = None;
         let mut other = route("a", 1);
         other.tenant = Tenant::new("acme").unwrap();
         let mut reader = store.reader().await.unwrap();

@@ -51,6 +51,7 @@ impl Journey {
             direction: Direction::Forward,
             lease_seconds: None,
             hang_after_ms: None,
+            silent_after_ms: None,
             sample_ms: None,
             stopped: false,
             matches: workload("m").matches,

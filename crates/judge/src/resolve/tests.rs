@@ -159,12 +159,12 @@ fn a_plan_without_checks_may_have_steps_of_no_length() {
 }
 
 #[test]
-fn the_largest_latency_limit_looks_at_upper_limits_of_whole_answers_alone() {
+fn the_largest_limits_of_whole_answers_and_of_first_bytes_are_two() {
     let checks = [
         json!({"metric": "p95_latency_ms", "rules": [{"gt": 1500.5}, {"lt": 9000}, {"max_relative_increase": 1.2}]}),
         json!({"metric": "p95_ttft_ms", "rules": {"gt": 8000}}),
     ]
     .map(deep_check);
     let resolved = resolve(&checks, &Settings::default(), &[step(1800)]).unwrap();
-    assert_eq!(resolved.largest_latency_limit_ms(), Some(1501));
+    assert_eq!((resolved.largest_latency_limit_ms(), resolved.largest_ttft_limit_ms()), (Some(1501), Some(8000)));
 }
