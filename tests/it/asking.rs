@@ -97,15 +97,49 @@ async fn a_history_comes_in_pages_without_gap_or_repeat() {
     let (_, whole) = house.get(&format!("{path}/history")).await;
     let whole = whole["items"].as_array().unwrap().clone();
     assert_eq!(whole.iter().filter(|entry| entry["entry"] == "refusal").count(), 3);
-    let (mut pages, mut cursor) = (Vec::new(), String::new());
-    for _ in 0..=whole.len() {
-        let (_, page) = house.get(&format!("{path}/history?limit=2{cursor}")).await;
-        pages.extend(page["items"].as_array().unwrap().clone());
-        let Some(next) = page["cursor"].as_str() else { break };
+    assert_eq!(by_pages(&house, &format!("{path}/history")).await, whole);
+    assert_eq!(house.get(&format!("{path}/history?cursor=x")).await.0, 422);
+}
+
+/// A list, two items at a time.
+async fn by_pages(house: &House, path: &str) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..100 {
+        let (status, page) = house.get(&format!("{path}?limit=2{cursor}")).await;
+        assert_eq!(status, 200, "{page}");
+        assert!(page["items"].as_array().unwrap().len() <= 2, "{page}");
+        items.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["cursor"].as_str() else { return items };
         cursor = format!("&cursor={next}");
     }
-    assert_eq!(pages, whole);
-    assert_eq!(house.get(&format!("{path}/history?cursor=x")).await.0, 422);
+    panic!("{path} has no end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_and_policies_come_in_pages_too() {
+    let house = ready().await;
+    for version in ["3", "4", "5"] {
+        house.version("reranker", version, "http://127.0.0.1:9").await;
+    }
+    for name in ["zz", "aa", "dd"] {
+        assert_eq!(put(&house, name, "steps:\n  - {split: 100}\n".to_owned()).await.0, 200);
+    }
+    let named = |items: &[Value], field: &str| -> Vec<String> {
+        items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
+    };
+    let path = "/v1/registry/reranker/versions";
+    let versions = by_pages(&house, path).await;
+    assert_eq!(named(&versions, "version"), ["5", "4", "3", "2", "1"], "the newest first");
+    assert_eq!(json!(versions), house.get(path).await.1["items"]);
+    let policies = by_pages(&house, "/v1/policies").await;
+    let names = named(&policies, "name");
+    assert!(
+        names.is_sorted() && ["aa", "dd", "zz", "agent-default"].iter().all(|name| names.contains(&(*name).to_owned()))
+    );
+    assert_eq!(json!(policies), house.get("/v1/policies").await.1["items"]);
+    for bad in [format!("{path}?limit=0"), format!("{path}?cursor=x"), "/v1/policies?limit=201".to_owned()] {
+        assert_eq!(house.get(&bad).await.0, 422, "{bad}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

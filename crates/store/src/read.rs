@@ -93,16 +93,18 @@ reads! {
     registry::match_owner as match_owner(key: &str) -> Option<(Tenant, Model)>;
     /// A version.
     registry::version as version(tenant: &Tenant, model: &Model, version: &Version) -> Option<VersionRow>;
-    /// The versions of a model, newest first.
-    registry::versions as versions(tenant: &Tenant, model: &Model, limit: i64) -> Vec<VersionRow>;
+    /// The versions of a model, newest first, behind the one made at `before`.
+    registry::versions as versions(tenant: &Tenant, model: &Model, before: (At, &str), limit: i64) -> Vec<VersionRow>;
+    /// The versions of a model that are active or on trial.
+    registry::serving as serving_versions(tenant: &Tenant, model: &Model) -> Vec<VersionRow>;
     /// The versions that a request may name: all but those that were revoked or turned back.
     registry::choices as choices() -> Vec<VersionRow>;
     /// The models of a type, by name.
     registry::models_of_type as models_of_type(tenant: &Tenant, model_type: &str) -> Vec<Model>;
     /// The latest revision of a policy.
     registry::policy as policy(tenant: &Tenant, policy: &PolicyName) -> Option<PolicyRow>;
-    /// The latest revision of each policy.
-    registry::policies as policies(tenant: &Tenant) -> Vec<PolicyRow>;
+    /// The latest revision of each policy, by name, behind `after`.
+    registry::policies as policies(tenant: &Tenant, after: &str, limit: i64) -> Vec<PolicyRow>;
     /// An analysis.
     judging::judge as judge(id: &RolloutId) -> Option<JudgeRow>;
     /// Analyses whose tick is due before `before`.

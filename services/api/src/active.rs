@@ -10,7 +10,6 @@ use serde::Deserialize;
 use store::{Rows, VersionRow};
 
 use crate::internal::{names, tag, tagged};
-use crate::model::PAGE;
 use crate::problem::{Answer, Refusal, name};
 
 /// Which model is meant: by its name, or by a type that only one model has.
@@ -25,7 +24,7 @@ pub(crate) async fn show(State(core): State<Core>, Query(which): Query<Which>, h
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let model = meant(&mut rows, &which).await?;
-    let versions = rows.versions(&Tenant::default(), &model, PAGE.1).await?;
+    let versions = rows.serving_versions(&Tenant::default(), &model).await?;
     let active = versions.iter().find(|row| row.status == "active");
     let active = active.ok_or_else(|| Refusal::not_found(format!("model `{model}` has no active version yet")))?;
     let canary = versions.iter().find(|row| row.status == "canary");

@@ -200,7 +200,7 @@ pub(crate) async fn registered(rows: &mut Rows<'_>, model: &Model) -> Answer<Mod
 }
 
 async fn view(rows: &mut Rows<'_>, row: ModelRow) -> Answer<ModelView> {
-    let versions = rows.versions(&row.tenant, &row.name, PAGE.1).await?;
+    let versions = rows.serving_versions(&row.tenant, &row.name).await?;
     let nobody = RolloutId::of("", "");
     let live = rows.live(&row.tenant, &row.name, &nobody).await?;
     Ok(ModelView {

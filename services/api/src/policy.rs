@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use chassis::Core;
 use proto::http::{Page, PolicyView};
 use proto::{Message, PolicySave};
 use rollout::{Policy, PolicyName, Tenant};
 
-use crate::model::bad_policy;
+use crate::model::{Paging, bad_policy};
 use crate::problem::{Answer, Refusal, name};
 use crate::said::{Asked, settled};
 
@@ -48,21 +48,25 @@ pub(crate) async fn save(
     asked.once(&core, saved).await
 }
 
-pub(crate) async fn list(State(core): State<Core>) -> Answer<Json<Page<PolicyView>>> {
-    let saved = core.store.page().await?.rows().policies(&Tenant::default()).await?;
-    let presets = Policy::PRESETS.iter().map(|preset| PolicyView {
-        name: (*preset).to_owned(),
-        revision: 0,
-        origin: "preset".to_owned(),
+/// By name: what is saved, with the presets between.
+pub(crate) async fn list(State(core): State<Core>, Query(paging): Query<Paging>) -> Answer<Json<Page<PolicyView>>> {
+    let (limit, after) = (paging.limit()?, paging.cursor.as_deref().unwrap_or_default());
+    let saved = core.store.page().await?.rows().policies(&Tenant::default(), after, limit).await?;
+    let saved = saved.into_iter().map(|row| (row.name.to_string(), row.revision, "saved"));
+    let presets = Policy::PRESETS.iter().filter(|preset| **preset > after);
+    let presets = presets.map(|preset| ((*preset).to_owned(), 0, "preset"));
+    let mut all: Vec<_> = saved.chain(presets).collect();
+    all.sort();
+    all.truncate(usize::try_from(limit).unwrap_or_default());
+    let full = i64::try_from(all.len()).is_ok_and(|length| length == limit);
+    let cursor = all.last().filter(|_| full).map(|(name, ..)| name.clone());
+    let view = |(name, revision, origin): (String, i64, &str)| PolicyView {
+        name,
+        revision,
+        origin: origin.to_owned(),
         spec: None,
-    });
-    let saved = saved.into_iter().map(|row| PolicyView {
-        name: row.name.to_string(),
-        revision: row.revision,
-        origin: "saved".to_owned(),
-        spec: None,
-    });
-    Ok(Json(Page { items: saved.chain(presets).collect(), cursor: None }))
+    };
+    Ok(Json(Page { items: all.into_iter().map(view).collect(), cursor }))
 }
 
 pub(crate) async fn show(State(core): State<Core>, Path(policy): Path<String>) -> Answer<Json<PolicyView>> {

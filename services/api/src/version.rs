@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use chassis::Core;
 use proto::http::{NewVersion, Page, VersionView};
@@ -10,7 +10,7 @@ use proto::{Message, VersionRegister};
 use rollout::{Model, Tenant};
 use store::VersionRow;
 
-use crate::model::{PAGE, registered};
+use crate::model::{Paging, registered};
 use crate::problem::{Answer, Refusal, body, name};
 use crate::said::{Asked, settled};
 use crate::upstream;
@@ -83,12 +83,19 @@ fn again(new: &VersionRegister, row: VersionRow) -> Answer<(StatusCode, Json<Ver
     .field("version"))
 }
 
-pub(crate) async fn list(State(core): State<Core>, Path(model): Path<String>) -> Answer<Json<Page<VersionView>>> {
+pub(crate) async fn list(
+    State(core): State<Core>,
+    Path(model): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Answer<Json<Page<VersionView>>> {
     let model: Model = name("model", &model)?;
+    let (limit, before) = (paging.limit()?, paging.instant_and_id()?);
     let mut reader = core.store.page().await?;
     registered(&mut reader.rows(), &model).await?;
-    let rows = reader.rows().versions(&Tenant::default(), &model, PAGE.1).await?;
-    Ok(Json(Page { items: rows.into_iter().map(view).collect(), cursor: None }))
+    let rows = reader.rows().versions(&Tenant::default(), &model, (before.0, &before.1), limit).await?;
+    let full = i64::try_from(rows.len()).is_ok_and(|length| length == limit);
+    let cursor = rows.last().filter(|_| full).map(|row| format!("{}.{}", row.created_at.0, row.version));
+    Ok(Json(Page { items: rows.into_iter().map(view).collect(), cursor }))
 }
 
 fn view(row: VersionRow) -> VersionView {

@@ -65,7 +65,7 @@ pub(crate) async fn version(
         status: row.status.clone(),
         reason: None,
     };
-    let is_first = rows.versions(&row.tenant, &row.name, 1).await?.is_empty();
+    let is_first = rows.versions(&row.tenant, &row.name, (At(i64::MAX), ""), 1).await?.is_empty();
     let mut commit =
         if is_first { request(incoming, activation(incoming, asked, model.spec)) } else { Commit::applied() };
     let id = format!("rw.{}.1", RolloutId::of(&incoming.source, &incoming.id));

@@ -73,7 +73,11 @@ async fn a_version_comes_back_exactly_and_is_registered_once() {
         done(&store, Change::Version(Box::new(later.clone()))).await;
         let mut reader = store.reader().await.unwrap();
         assert_eq!(reader.rows().version(&tenant(), &model("m"), &version("1.0")).await.unwrap(), Some(row.clone()));
-        assert_eq!(reader.rows().versions(&tenant(), &model("m"), 10).await.unwrap(), [later, row]);
+        let mut rows = reader.rows();
+        let newest = (At(i64::MAX), "");
+        assert_eq!(rows.versions(&tenant(), &model("m"), newest, 10).await.unwrap(), [later.clone(), row.clone()]);
+        assert_eq!(rows.versions(&tenant(), &model("m"), newest, 1).await.unwrap(), [later.clone()]);
+        assert_eq!(rows.versions(&tenant(), &model("m"), (later.created_at, "1.1"), 10).await.unwrap(), [row]);
     })
     .await;
 }
@@ -136,7 +140,10 @@ async fn the_latest_revision_of_a_policy_counts() {
             reader.rows().policy(&tenant(), &PolicyName::new("b").unwrap()).await.unwrap(),
             Some(policy("b", 10))
         );
-        assert_eq!(reader.rows().policies(&tenant()).await.unwrap(), [policy("a", 1), policy("b", 10)]);
+        let mut rows = reader.rows();
+        assert_eq!(rows.policies(&tenant(), "", 10).await.unwrap(), [policy("a", 1), policy("b", 10)]);
+        assert_eq!(rows.policies(&tenant(), "", 1).await.unwrap(), [policy("a", 1)]);
+        assert_eq!(rows.policies(&tenant(), "a", 10).await.unwrap(), [policy("b", 10)]);
     })
     .await;
 }

@@ -127,16 +127,34 @@ pub(crate) async fn versions(
     on: &mut SqliteConnection,
     tenant: &Tenant,
     model: &Model,
+    before: (At, &str),
     limit: i64,
 ) -> Result<Vec<VersionRow>, Error> {
-    let rows =
-        sqlx::query(select_version!("where tenant = $1 and name = $2 order by created_at desc, version desc limit $3"))
-            .bind(tenant.as_str())
-            .bind(model.as_str())
-            .bind(limit)
-            .fetch_all(on)
-            .await
-            .map_err(Error::of("list versions"))?;
+    let rows = sqlx::query(select_version!(
+        "where tenant = $1 and name = $2 and (created_at, version) < ($3, $4) order by created_at desc, version desc limit $5"
+    ))
+    .bind(tenant.as_str())
+    .bind(model.as_str())
+    .bind(before.0.0)
+    .bind(before.1)
+    .bind(limit)
+    .fetch_all(on)
+    .await
+    .map_err(Error::of("list versions"))?;
+    rows.iter().map(version_row).collect()
+}
+
+pub(crate) async fn serving(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+) -> Result<Vec<VersionRow>, Error> {
+    let rows = sqlx::query(select_version!("where tenant = $1 and name = $2 and status in ('active', 'canary')"))
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("list serving versions"))?;
     rows.iter().map(version_row).collect()
 }
 
@@ -259,12 +277,19 @@ pub(crate) async fn policy(
 }
 
 /// The latest revision of each policy.
-pub(crate) async fn policies(on: &mut SqliteConnection, tenant: &Tenant) -> Result<Vec<PolicyRow>, Error> {
+pub(crate) async fn policies(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<PolicyRow>, Error> {
     let rows = sqlx::query(
-        "select tenant, name, revision, spec, created_by, created_at from policy p where tenant = $1 \
-         and revision = (select max(revision) from policy where tenant = p.tenant and name = p.name) order by name limit 200",
+        "select tenant, name, revision, spec, created_by, created_at from policy p where tenant = $1 and name > $2 \
+         and revision = (select max(revision) from policy where tenant = p.tenant and name = p.name) order by name limit $3",
     )
     .bind(tenant.as_str())
+    .bind(after)
+    .bind(limit)
     .fetch_all(on)
     .await
     .map_err(Error::of("list policies"))?;

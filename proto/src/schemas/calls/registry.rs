@@ -52,7 +52,8 @@ pub(super) const CALLS: &[Call] = &[
         path: "/v1/registry/{model}/versions",
         id: "listVersions",
         does: "The versions of a model, the newest first.",
-        answers: &[(200, "The versions.", json_of!(Page<VersionView>))],
+        parameters: &[LIMIT, CURSOR],
+        answers: &[(200, "A page of versions.", json_of!(Page<VersionView>))],
         refusals: &[403, 404, 422, 503],
         ..MODELS
     },
@@ -70,8 +71,9 @@ pub(super) const CALLS: &[Call] = &[
         path: "/v1/policies",
         id: "listPolicies",
         does: "The policies by name, the shipped presets among them.",
-        answers: &[(200, "The policies without their text.", json_of!(Page<PolicyView>))],
-        refusals: &[403, 503],
+        parameters: &[LIMIT, CURSOR],
+        answers: &[(200, "A page of policies, without their text.", json_of!(Page<PolicyView>))],
+        refusals: &[403, 422, 503],
         ..POLICIES
     },
     Call {
