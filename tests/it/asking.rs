@@ -143,6 +143,28 @@ async fn versions_and_policies_come_in_pages_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_belongs_to_one_request_and_a_dry_run_is_another() {
+    let house = ready().await;
+    let ask = |query: &'static str, body: Value| {
+        let request = house.client.post(format!("{}/v1/registry/reranker/2/promote{query}", house.api));
+        answer(request.header("idempotency-key", "build-7").json(&body))
+    };
+    let body =
+        json!({"policy": {"name": "slow", "steps": [{"split": 5, "dwell": "10m"}, {"split": 100, "dwell": "0s"}]}});
+    // What changes nothing remembers nothing.
+    assert_eq!(ask("?dry_run=true", body.clone()).await.0, 200);
+    let (status, promoted) = ask("", body.clone()).await;
+    assert_eq!(status, 202, "{promoted}");
+    assert_eq!(ask("", body.clone()).await, (202, promoted), "the same again is the same answer");
+    for (query, body) in [("?dry_run=true", body.clone()), ("", json!({"policy": "activate"}))] {
+        let (status, problem) = ask(query, body).await;
+        assert_eq!((status, &problem["field"]), (422, &json!("Idempotency-Key")), "{query}: {problem}");
+        assert_eq!(problem["type"], "urn:tidegate:problem:idempotency-key-reused");
+        assert!(problem["detail"].as_str().unwrap().contains("another request"), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_too_large_is_refused_with_its_limit() {
     let house = ready().await;
     let url = format!("{}/v1/models", house.api);

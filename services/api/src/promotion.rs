@@ -33,7 +33,7 @@ pub(crate) async fn promote(
     let asked = Asked {
         headers: &headers,
         tenant: &tenant,
-        what: format!("POST promote {model} {version} {}", String::from_utf8_lossy(&bytes)),
+        what: format!("POST {} {model} {version} {}", asking.verb(), String::from_utf8_lossy(&bytes)),
     };
     if let Some(id) = asked.earlier(&core).await? {
         return Ok(accepted(&id));
@@ -101,6 +101,13 @@ pub(crate) struct Asking {
     /// Only say what would apply.
     #[serde(default)]
     dry_run: bool,
+}
+
+impl Asking {
+    /// What only says is another request than what does.
+    const fn verb(&self) -> &'static str {
+        if self.dry_run { "dry run" } else { "promote" }
+    }
 }
 
 async fn check(core: &Core, message: &VersionPromote) -> Answer<Promotable> {
