@@ -1,5 +1,7 @@
 //! Bad input gets a clear error that names the field, and nothing is stored; a bad upstream is never given traffic.
 
+mod raw;
+
 use std::process::Command;
 
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::LengthLimitError;
 
-use crate::problem::{Answer, Refusal};
+use crate::problem::{Answer, Refusal, in_our_words};
 use crate::routers::STATE_BYTES_MAX;
 
 /// Largest body, in bytes.
@@ -48,7 +48,10 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     }
     let answered = async {
         let request = if writes { with_body(request).await? } else { request };
-        Ok::<_, Refusal>(next.run(request).await)
+        let is_probe = !writes && request.uri().path() == "/readyz";
+        let answer = next.run(request).await;
+        // Yes or no, and nothing else.
+        Ok::<_, Refusal>(if is_probe { answer } else { in_our_words(answer).await })
     };
     match tokio::time::timeout(REQUEST_LIMIT, answered).await {
         Ok(answer) => answer.unwrap_or_else(Refusal::into_response),

@@ -20,6 +20,7 @@ use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::events::Peer;
+use crate::problem::Bare;
 use crate::{guard, routes};
 
 /// As much of a request's head is read: more than is taken, so that a refusal can say why.
@@ -56,8 +57,8 @@ pub async fn listen(core: &Core, address: SocketAddr) -> anyhow::Result<SocketAd
     let listener = TcpListener::bind(address).await.map_err(|cause| unheard(address, &cause))?;
     let bound = listener.local_addr()?;
     let layers = ServiceBuilder::new()
-        .layer(CatchPanicLayer::new())
         .layer(from_fn(guard::guard))
+        .layer(CatchPanicLayer::new())
         .layer(DefaultBodyLimit::max(guard::POLICY_BYTES_MAX));
     let app = routes(core).layer(layers);
     let core = core.clone();
@@ -108,7 +109,7 @@ where
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stall));
-    let stream = TokioIo::new(Box::pin(stream));
+    let stream = TokioIo::new(Bare::new(Box::pin(stream)));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = std::pin::pin!(server.serve_connection(stream, TowerToHyperService::new(app)));

@@ -1,10 +1,14 @@
 //! Errors as RFC 9457 problem documents: what was asked, what stopped it, what to try.
 
+mod plain;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use proto::http::Problem;
 use rollout::RolloutId;
+
+pub(crate) use plain::{Bare, in_our_words};
 
 /// A request that is not done.
 #[derive(Debug)]
@@ -108,19 +112,25 @@ impl From<store::Error> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let problem = Problem {
+impl Refusal {
+    fn document(self) -> Problem {
+        Problem {
             kind: format!("urn:tidegate:problem:{}", self.word.replace('_', "-")),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
             field: self.field,
             rollout_id: self.rollout_id,
-        };
-        let mut answer = (self.status, Json(problem)).into_response();
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut answer = (status, Json(self.document())).into_response();
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         answer
