@@ -98,14 +98,24 @@ impl Reached {
     pub fn no_key_percent(&self) -> f64 {
         if self.of_requests == 0 { 0.0 } else { 100.0 * self.no_key as f64 / self.of_requests as f64 }
     }
+
+    /// `84 of about 2,025`.
+    #[must_use]
+    pub fn in_sessions(&self) -> String {
+        format!("{} of about {}", grouped(self.sessions), grouped(self.of_sessions))
+    }
+
+    /// `107 of 2,843`.
+    #[must_use]
+    pub fn in_requests(&self) -> String {
+        format!("{} of {}", grouped(self.requests), grouped(self.of_requests))
+    }
 }
 
 /// `84 of about 2,025 sessions, 107 of 2,843 requests`.
 impl fmt::Display for Reached {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [sessions, of_sessions] = [self.sessions, self.of_sessions].map(grouped);
-        let [requests, of_requests] = [self.requests, self.of_requests].map(grouped);
-        write!(to, "{sessions} of about {of_sessions} sessions, {requests} of {of_requests} requests")?;
+        write!(to, "{} sessions, {} requests", self.in_sessions(), self.in_requests())?;
         if self.no_key > 0 {
             write!(to, "; {:.1} % of the requests had no session, so they are not sticky", self.no_key_percent())?;
         }

@@ -24,5 +24,6 @@ fn the_demo_promotes_the_good_version_and_takes_the_bad_one_back() {
         assert!(text.contains(word), "`{word}` is missing in {text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(!text.contains('…') && text.contains("sessions that v2 reached"), "a row is cut: {text}");
     assert!(began.elapsed().as_secs() < 60, "the demo took {:?}", began.elapsed());
 }

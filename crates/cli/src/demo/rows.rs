@@ -15,7 +15,8 @@ pub(super) fn rows(played: &Played, measured: &Measured) -> Vec<(String, String)
     let mut rows = Rows::default();
     rows.outside(played, measured);
     if let Some(reached) = &played.rollout.reached {
-        rows.add("v2 has reached, by the exposure ledger", reached);
+        rows.add("sessions that v2 reached, by its ledger", reached.in_sessions());
+        rows.add("requests that v2 got, by its ledger", reached.in_requests());
     }
     rows.retreat(measured);
     if let Some(limit) = played.silence_limit_ms().filter(|_| played.story.is_silent()) {
