@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::chassis::{
-    Bus, Cause, Clock, Commit, Core, Failure, Handler, Incoming, Say, Stamped, Trace, say_now, serve_handler,
+    Bus, Cause, Clock, Commit, Consumer, Core, Failure, Handler, Incoming, Say, Stamped, Trace, say_now, serve_handler,
 };
 use proto::{Message, RolloutCommand};
 use rollout::{At, Model, RolloutId, Tenant, Verb};
@@ -59,12 +59,12 @@ impl<const NUMBER: usize> Clerk<NUMBER> {
 impl<const NUMBER: usize> Handler for Clerk<NUMBER> {
     const NAME: &'static str =
         ["hears-all", "hears-commands", "hears-stops", "hears-many-at-once", "hears-all", "hears-all"][NUMBER];
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = match NUMBER {
-        HEARS_COMMANDS => &[("commands", &["tg.cmd.*.*.rollout.*"])],
-        HEARS_STOPS => &[("stops", &["tg.cmd.*.m.rollout.stop", "tg.urgent.>"])],
-        HEARS_ELSEWHERE => &[("elsewhere", &["tg.obs.>"])],
+    const CONSUMERS: &'static [Consumer] = match NUMBER {
+        HEARS_COMMANDS => &[Consumer::new("commands", &["tg.cmd.*.*.rollout.*"])],
+        HEARS_STOPS => &[Consumer::new("stops", &["tg.cmd.*.m.rollout.stop", "tg.cmd.*.m.rollout.resume"])],
+        HEARS_ELSEWHERE => &[Consumer::new("elsewhere", &["tg.obs.>"])],
         HEARS_NOTHING => &[],
-        _ => &[("all", &["tg.>"])],
+        _ => &[Consumer::new("all", &["tg.cmd.>"])],
     };
     const PARALLEL: usize = if NUMBER == HEARS_MANY_AT_ONCE { 8 } else { 1 };
     type Seen = ();

@@ -14,7 +14,7 @@ pub(crate) use in_process::Subscription;
 
 use crate::clock::Clock;
 use crate::commit::Say;
-use crate::handler::Consumer;
+use crate::consumers::Consumer;
 use crate::say::{Stamped, say_now};
 
 /// A bucket of values with compare-and-set and watch.

@@ -12,9 +12,10 @@ use store::{Class, Said};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use crate::consumers::Consumer;
 use crate::core::Core;
 use crate::failpoint;
-use crate::handler::{Cause, Consumer, Failure, Handler, Incoming};
+use crate::handler::{Cause, Failure, Handler, Incoming};
 use crate::metrics::ByService;
 use crate::park::{Hopeless, park};
 use crate::step::{Ended, Taken, step, step_together};

@@ -7,6 +7,7 @@ use rollout::{At, RolloutId};
 use store::{Class, Due, Rows, Store};
 
 use crate::commit::Commit;
+use crate::consumers::Consumer;
 
 /// A message that passed the door.
 #[derive(Debug, Clone)]
@@ -96,14 +97,11 @@ impl Failure {
     }
 }
 
-/// A durable consumer: its name and the subjects that it takes.
-pub type Consumer = (&'static str, &'static [&'static str]);
-
 /// A service.
 pub trait Handler: Send + Sync + 'static {
     /// Its name: the source of its messages is `/tidegate/<name>`.
     const NAME: &'static str;
-    /// Its durable consumers. What can only take traffic away has its own.
+    /// Its durable consumers.
     const CONSUMERS: &'static [Consumer];
     /// How many causes of one consumer, and how many deadlines, are in hand at once.
     const PARALLEL: usize = 1;

@@ -66,7 +66,7 @@ pub(crate) async fn unpark<H: Handler>(core: Core, handler: Arc<H>, arm: Arm) {
 }
 
 fn is_ours<H: Handler>(parked: &Parked) -> bool {
-    let mut filters = H::CONSUMERS.iter().flat_map(|(_, filters)| filters.iter());
+    let mut filters = H::CONSUMERS.iter().flat_map(|consumer| consumer.filters);
     filters.any(|filter| proto::subject::fits(filter, &parked.subject))
 }
 

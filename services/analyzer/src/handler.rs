@@ -1,6 +1,6 @@
 //! One request, sample or tick in, one commit out.
 
-use chassis::{Cause, Commit, Failure, Handler};
+use chassis::{Cause, Commit, Consumer, Failure, Handler, consumers};
 use proto::Message;
 use rollout::At;
 use store::{Due, Rows, Store};
@@ -17,8 +17,7 @@ pub(crate) struct Analyzer {
 
 impl Handler for Analyzer {
     const NAME: &'static str = "analyzer";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] =
-        &[("analyzer", &["tg.normal.*.*.analysis.run"]), ("analyzer-obs", &["tg.obs.>"])];
+    const CONSUMERS: &'static [Consumer] = consumers::ANALYZER;
     /// One rollout's tick waits a moment for its source; others go on meanwhile. Rows are written by condition, so order is safe.
     const PARALLEL: usize = 8;
     type Seen = Ledger;

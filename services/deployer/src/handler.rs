@@ -1,6 +1,6 @@
 //! One request in; probes are its deadlines; one answer out when the candidate is ready, and one whenever the reason changes.
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming};
+use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, consumers};
 use judge::Span;
 use proto::{Message, WorkloadAnswer, WorkloadStart};
 use reqwest::Client;
@@ -38,8 +38,7 @@ type Found = Option<Result<(), String>>;
 
 impl Handler for Deployer {
     const NAME: &'static str = "deployer";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] =
-        &[("deployer", &["tg.normal.*.*.workload.start"])];
+    const CONSUMERS: &'static [Consumer] = consumers::DEPLOYER;
     // Probes wait for slow servers; others must not wait with them.
     const PARALLEL: usize = 64;
     type Seen = Found;

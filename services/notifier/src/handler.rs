@@ -1,6 +1,6 @@
 //! News in, deliveries out; and a delivery that was parked, back in.
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming};
+use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, consumers};
 use proto::{Message, Stamp};
 use rollout::{At, RolloutId};
 use serde_json::Value;
@@ -26,8 +26,7 @@ impl Notifier {
 
 impl Handler for Notifier {
     const NAME: &'static str = NAME;
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] =
-        &[("notifier", &["tg.news.*.*.rollout.*", "tg.news.*.*.version.*"])];
+    const CONSUMERS: &'static [Consumer] = consumers::NOTIFIER;
     type Seen = ();
 
     async fn act(&self, _: &Store, _: &Cause, _: At) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! One request or piece of news in, one commit out.
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming, Prometheus, promotable};
+use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, Prometheus, consumers, promotable};
 use proto::{Message, PromotionRequested, VersionPromote};
 use rollout::{At, Match, Plan, RolloutId, WhenLive, Workload};
 use store::{Rows, Store};
@@ -15,11 +15,7 @@ pub(crate) struct RegistryWriter {
 
 impl Handler for RegistryWriter {
     const NAME: &'static str = "registry-writer";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[
-        ("registry-writer", &["tg.cmd.*.*.model.*", "tg.cmd.*.*.version.*", "tg.cmd.*.*.policy.*"]),
-        ("registry-writer-in", &["tg.in.*.*.version.*"]),
-        ("registry-writer-news", &["tg.news.*.*.rollout.moved"]),
-    ];
+    const CONSUMERS: &'static [Consumer] = consumers::REGISTRY_WRITER;
     type Seen = ();
 
     async fn act(&self, _: &Store, _: &Cause, _: At) -> Result<(), Failure> {

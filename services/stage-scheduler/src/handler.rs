@@ -1,6 +1,6 @@
 //! One fact in, one commit out.
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming, MOVED_SINCE, still_there};
+use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, MOVED_SINCE, consumers, still_there};
 use proto::{Message, PromotionRequested};
 use rollout::{At, Before, Fact, Request, Rollout, Seen, Stage, What, decide};
 use store::{Change, Due, RefusalRow, Rows, Scene, Store};
@@ -18,29 +18,7 @@ pub(crate) struct StageScheduler;
 
 impl Handler for StageScheduler {
     const NAME: &'static str = "stage-scheduler";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[
-        ("stage-scheduler-cmd", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested"]),
-        (
-            "stage-scheduler-urgent",
-            &[
-                "tg.urgent.*.*.verdict.reached",
-                "tg.urgent.*.*.split.applied",
-                "tg.urgent.*.*.split.failed",
-                "tg.urgent.*.*.workload.failed",
-                "tg.urgent.*.*.route.expired",
-                "tg.urgent.*.*.route.drifted",
-            ],
-        ),
-        (
-            "stage-scheduler",
-            &[
-                "tg.normal.*.*.verdict.reached",
-                "tg.normal.*.*.split.applied",
-                "tg.normal.*.*.split.failed",
-                "tg.normal.*.*.workload.ready",
-            ],
-        ),
-    ];
+    const CONSUMERS: &'static [Consumer] = consumers::STAGE_SCHEDULER;
     type Seen = ();
 
     async fn act(&self, _: &Store, _: &Cause, _: At) -> Result<(), Failure> {

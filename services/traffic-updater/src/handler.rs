@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chassis::{Cause, Commit, Failure, Handler, Incoming, failpoint};
+use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, consumers, failpoint};
 use proto::{Message, SplitAnswer, SplitApply};
 use rollout::{At, Route};
 use serde_json::json;
@@ -32,10 +32,7 @@ pub(crate) enum Outside {
 
 impl Handler for TrafficUpdater {
     const NAME: &'static str = "traffic-updater";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[
-        ("traffic-updater-urgent", &["tg.urgent.*.*.split.apply"]),
-        ("traffic-updater", &["tg.normal.*.*.split.apply"]),
-    ];
+    const CONSUMERS: &'static [Consumer] = consumers::TRAFFIC_UPDATER;
     // A split waits for its routers; another model's must not wait with it.
     const PARALLEL: usize = 64;
     type Seen = Outside;

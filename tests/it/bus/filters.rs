@@ -10,10 +10,12 @@ async fn a_star_stands_for_one_token_and_an_arrow_for_all_that_follow() {
     serve_handler(&process.core, &all);
     serve_handler(&process.core, &commands);
     serve_handler(&process.core, &stops);
-    let counted = proto::OutcomeObserved {
+    let saved = proto::PolicySave {
         tenant: Tenant::default_tenant(),
-        model: Model::new("m").unwrap(),
-        outcomes: Vec::new(),
+        model: None,
+        name: rollout::PolicyName::new("p").unwrap(),
+        spec: serde_json::json!({}),
+        created_by: "ann".to_owned(),
     };
     let failed = proto::WorkloadAnswer {
         tenant: Tenant::default_tenant(),
@@ -27,17 +29,18 @@ async fn a_star_stands_for_one_token_and_an_arrow_for_all_that_follow() {
         ("stop", stop_of("m")),
         ("other", stop_of("a/b.c")),
         ("pause", Message::RolloutPause(command("m", Verb::Pause))),
-        ("outcome", Message::OutcomeObserved(counted)),
-        ("failed", Message::WorkloadFailed(failed)),
+        ("resume", Message::RolloutResume(command("m", Verb::Resume))),
+        ("policy", Message::PolicySave(saved)),
+        ("failed, in another stream", Message::WorkloadFailed(failed)),
         ("last", stop_of("m")),
     ];
     say_all(&process.core, &says.map(|(id, message)| Say { id: id.to_owned(), message })).await;
     process.settles::<HEARS_ALL>("last").await;
     process.settles::<HEARS_COMMANDS>("last").await;
     process.settles::<HEARS_STOPS>("last").await;
-    assert_eq!(all.heard(), ["stop", "other", "pause", "outcome", "failed", "last"]);
-    assert_eq!(commands.heard(), ["stop", "other", "pause", "last"]);
-    assert_eq!(stops.heard(), ["stop", "failed", "last"]);
+    assert_eq!(all.heard(), ["stop", "other", "pause", "resume", "policy", "last"]);
+    assert_eq!(commands.heard(), ["stop", "other", "pause", "resume", "last"]);
+    assert_eq!(stops.heard(), ["stop", "resume", "last"]);
 }
 
 #[tokio::test]

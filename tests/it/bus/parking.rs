@@ -80,7 +80,7 @@ async fn a_subject_that_says_something_else_than_the_body_is_parked() {
             "{subject}"
         );
     }
-    assert_eq!(reason(Outgoing { subject: "tg.whatever".to_owned(), ..outgoing("bad") }).await.0, "bad_subject");
+    assert_eq!(reason(Outgoing { subject: "tg.cmd.whatever".to_owned(), ..outgoing("bad") }).await.0, "bad_subject");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn bad_messages_among_good_ones_hold_nobody_up() {
     let messages: Vec<_> = (0..30)
         .map(|number| match number % 3 {
             0 => Outgoing { body: "{".to_owned(), ..outgoing(&number.to_string()) },
-            1 => Outgoing { subject: "tg.odd".to_owned(), ..outgoing(&number.to_string()) },
+            1 => Outgoing { subject: "tg.cmd.odd".to_owned(), ..outgoing(&number.to_string()) },
             _ => outgoing(&number.to_string()),
         })
         .collect();

@@ -1,7 +1,7 @@
 //! What is in hand when the process stops, and what the sweep must leave for the next one.
 
 use super::*;
-use ::chassis::{Cause, Handler};
+use ::chassis::{Cause, Consumer, Handler};
 use tokio::sync::Notify;
 
 /// A service whose outside world never answers.
@@ -9,7 +9,7 @@ struct Hanging(Arc<Notify>);
 
 impl Handler for Hanging {
     const NAME: &'static str = "hanging";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[("hanging", &["tg.>"])];
+    const CONSUMERS: &'static [Consumer] = &[Consumer::new("hanging", &["tg.cmd.>"])];
     const PARALLEL: usize = 2;
     type Seen = ();
 

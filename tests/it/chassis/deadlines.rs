@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::chassis::{Cause, Clock, Commit, Core, Failure, Handler, Say, Stamped, Trace, say_now, serve_handler};
+use ::chassis::{Cause, Clock, Commit, Consumer, Core, Failure, Handler, Say, Stamped, Trace, say_now, serve_handler};
 use proto::{Message, RolloutCommand};
 use rollout::{At, Model, RolloutId, Tenant, Verb};
 use serde_json::json;
@@ -55,7 +55,7 @@ impl<const PARALLEL: usize> Alarm<PARALLEL> {
 
 impl<const PARALLEL: usize> Handler for Alarm<PARALLEL> {
     const NAME: &'static str = "alarm";
-    const CONSUMERS: &'static [(&'static str, &'static [&'static str])] = &[("alarm", &["tg.cmd.>"])];
+    const CONSUMERS: &'static [Consumer] = &[Consumer::new("alarm", &["tg.cmd.>"])];
     const PARALLEL: usize = PARALLEL;
     type Seen = ();
 

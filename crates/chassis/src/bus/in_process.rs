@@ -12,8 +12,8 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::{Backlog, Batch, Bucket, Entry, Values};
 use crate::clock::Clock;
+use crate::consumers::Consumer;
 use crate::failpoint;
-use crate::handler::Consumer;
 
 /// Rows read at once.
 const BATCH: i64 = 100;
@@ -74,9 +74,14 @@ impl InProcess {
         })
     }
 
-    pub(super) fn subscribe(&self, (name, filters): &Consumer) -> Subscription {
-        let place =
-            Arc::new(Place { name, filters, lane: lane(filters), progress: Mutex::default(), wake: Notify::new() });
+    pub(super) fn subscribe(&self, consumer: &Consumer) -> Subscription {
+        let place = Arc::new(Place {
+            name: consumer.name,
+            filters: consumer.filters,
+            lane: lane(consumer.filters),
+            progress: Mutex::default(),
+            wake: Notify::new(),
+        });
         self.places().push(Arc::clone(&place));
         Subscription { store: self.store.clone(), place }
     }
