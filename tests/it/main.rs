@@ -21,6 +21,8 @@ mod kills;
 mod load;
 mod lone_router;
 mod modelsim;
+mod nats;
+mod nats_facts;
 mod notifying;
 mod observing;
 mod overriding;

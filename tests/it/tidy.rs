@@ -75,6 +75,7 @@ fn only_their_owners_know_sql_and_the_pure_crates_know_no_runtime() {
     };
     // The benchmark's floor is bare statements beside the store's.
     assert_eq!(knows("sqlx"), BTreeSet::from(["bench".to_owned(), "store".to_owned()]));
+    assert_eq!(knows("async-nats"), BTreeSet::from(["chassis".to_owned(), "tidegate-tests".to_owned()]));
     assert_eq!(knows("statig"), BTreeSet::from(["rollout".to_owned()]));
     for runtime in ["tokio", "hyper", "uuid", "time", "tracing"] {
         let users = knows(runtime);

@@ -1,6 +1,8 @@
 //! The bus: durable messages, buckets of values, and wake-ups. The in-process arm keeps its messages in the outbox rows.
 
+mod error;
 mod in_process;
+pub(crate) mod jet_stream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use rollout::At;
 use store::{Rows, Said, Store};
 use tokio::sync::{broadcast, watch};
 
+pub use error::Error;
 pub(crate) use in_process::Subscription;
 
 use crate::clock::Clock;

@@ -93,3 +93,8 @@ pub const DEPLOYER: &[Consumer] =
 /// Of notifier.
 pub const NOTIFIER: &[Consumer] =
     &[Consumer::new("notifier", &["tg.news.*.*.rollout.*", "tg.news.*.*.version.*"]).waiting(Duration::from_secs(30))];
+
+/// Every consumer of every service.
+pub fn all() -> impl Iterator<Item = &'static Consumer> {
+    [REGISTRY_WRITER, STAGE_SCHEDULER, ANALYZER, TRAFFIC_UPDATER, DEPLOYER, NOTIFIER].into_iter().flatten()
+}

@@ -29,7 +29,8 @@ mod step;
 mod telemetry;
 mod wheel;
 
-pub use bus::{Bucket, Bus, Entry, Values};
+pub use bus::jet_stream::{Done, Size, Wanted, init};
+pub use bus::{Bucket, Bus, Entry, Error, Values};
 pub use clock::{Clock, Compared, compare};
 pub use commit::{Commit, Say};
 pub use config::{Environment, Mistakes};

@@ -137,6 +137,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "tidegate-data", value_name = "DIR")]
         data: PathBuf,
     },
+    /// Make the streams and consumers of the distributed form on a nats-server; again and again changes nothing.
+    Init(InitArguments),
     /// Check a policy without a server; every problem is told with its line.
     Lint {
         /// A file, or the name of a preset.
@@ -222,6 +224,19 @@ pub(crate) enum Scenario {
     Hang,
     /// The good and the bad one at once, on two models.
     All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// Where the server is, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
+    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) nats: String,
+    /// Small streams, for everything on one machine; they can be made larger later, never smaller.
+    #[arg(long)]
+    pub(crate) small: bool,
+    /// On how many servers each stream is kept.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), value_name = "N")]
+    pub(crate) replicas: u8,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod demo;
 pub mod embedded;
 mod exit;
 mod follow;
+mod init;
 mod lint;
 pub mod load;
 mod progress;
