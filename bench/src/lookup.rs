@@ -67,6 +67,7 @@ fn route(number: usize) -> anyhow::Result<Route> {
         lease_seconds: None,
         hang_after_ms: None,
         silent_after_ms: None,
+        on_drift: rollout::OnDrift::Restore,
         sample_ms: None,
         stopped: false,
         matches: Match::default_for(&tenant, &model),

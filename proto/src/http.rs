@@ -224,6 +224,9 @@ pub struct SplitView {
     /// What the routers counted in this rollout; absent without requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<u32>,
+    /// Since when the routers have served something else, where that has been so for 15 s.
+    #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub drifted_since: Option<At>,
 }
 
 /// What a version has served while the rollout was live, as the routers counted it.

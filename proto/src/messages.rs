@@ -251,7 +251,7 @@ pub struct RouteNews {
     pub generation: i64,
     /// Which target.
     pub target: String,
-    /// The generation that was found where it is not that of the wish.
+    /// The generation that somebody else put there; 0 where that is no route at all. None where a target did not follow for long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<i64>,
     /// What was found, in words.

@@ -10,6 +10,7 @@ use store::Store;
 use crate::house::{House, Upstream};
 
 mod disk;
+mod drift;
 mod lease;
 mod stop;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use proto::serving::{Held, Word};
 use rollout::Share;
-use rollout::{Arm, Direction, Match, NoKey, Route};
+use rollout::{Arm, Direction, Match, NoKey, OnDrift, Route};
 use rollout::{Model, RolloutId, Tenant, Version};
 use router::{Adoption, ArmCount, Config, Limits, Proxy, Running, TrustedPeers};
 
@@ -115,6 +115,7 @@ fn route(model: &str, generation: i64, arms: &[(&str, u32, SocketAddr)]) -> Rout
         lease_seconds: None,
         hang_after_ms: None,
         silent_after_ms: None,
+        on_drift: OnDrift::Restore,
         sample_ms: None,
         stopped: false,
         salt: "salt".to_owned(),

@@ -178,6 +178,7 @@ fn route(of: &str, generation: i64) -> Route {
         lease_seconds: Some(60),
         hang_after_ms: Some(1_500),
         silent_after_ms: Some(500),
+        on_drift: rollout::OnDrift::Hold,
         sample_ms: Some(5_000),
         stopped: false,
         matches: matches(),

@@ -152,10 +152,13 @@ pub enum What {
         /// Of the route that it had.
         generation: i64,
     },
-    /// A target served something else than it was told, and was put right.
+    /// A target served something else than it was told.
     RouteDrifted {
         /// Of the route that it should have.
         generation: i64,
+        /// Of the route that somebody else gave it; none where it just did not follow for long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<i64>,
     },
 }
 

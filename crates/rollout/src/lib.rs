@@ -23,10 +23,10 @@ pub use instant::At;
 pub use intent::Intent;
 pub use name::{BadName, Model, PolicyName, RolloutId, RouterName, Tenant, Version};
 pub use plan::{
-    Gate, Health, ModelSpec, Off, OnLeaseExpired, PageResolve, Plan, Smoke, Step, Strategy, WhenLive, Workload,
+    Gate, Health, ModelSpec, Off, OnDrift, OnLeaseExpired, PageResolve, Plan, Smoke, Step, Strategy, WhenLive, Workload,
 };
 pub use policy::{Origin, Policy, PolicyError, PolicyStep, Problem, Row};
-pub use route::{Arm, Direction, Match, NoKey, Route};
+pub use route::{Arm, Direction, GENERATION_MAX, Match, NoKey, Route};
 pub use row::{MACHINE, Request, Rollout};
 pub use split::{Share, Split, WHOLE};
 pub use stage::Stage;

@@ -4,6 +4,7 @@
 //! in [`Draft`]'s `enter_…` functions, called by whoever decides to go there. The outermost superstate answers every pair
 //! that nobody below it handles with a named refusal; statig would drop it in silence.
 
+mod anew;
 mod backward;
 mod draft;
 mod forward;
@@ -94,7 +95,7 @@ fn unhandled(draft: &Draft, fact: &Fact) -> Refusal {
         What::SplitApplied { generation }
         | What::SplitFailed { generation, .. }
         | What::LeaseExpired { generation }
-        | What::RouteDrifted { generation }
+        | What::RouteDrifted { generation, .. }
             if *generation != row.generation =>
         {
             Refusal::OlderGeneration

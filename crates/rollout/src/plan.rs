@@ -44,6 +44,25 @@ pub enum OnLeaseExpired {
     Rollback,
 }
 
+/// What becomes of a target that serves something else than it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// It is put right: at once where its fences let the wish through, else by a newer one.
+    #[default]
+    Restore,
+    /// It is left as it was found, and the rollout waits for a person; a retreat puts it right all the same.
+    Hold,
+}
+
+impl OnDrift {
+    /// Whether nobody chose otherwise.
+    #[must_use]
+    pub fn is_restore(&self) -> bool {
+        *self == Self::Restore
+    }
+}
+
 /// Who ends a page once its rollout is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -138,6 +157,9 @@ pub struct Plan {
     pub pause_limit: Span,
     /// What happens while another rollout is live.
     pub when_live: WhenLive,
+    /// What becomes of a target that serves something else than it was told.
+    #[serde(default, skip_serializing_if = "OnDrift::is_restore")]
+    pub on_drift: OnDrift,
     /// Whether a retry puts the same sessions into the candidate.
     pub keep_cohort: bool,
     /// Who ends a page once the rollout is over.

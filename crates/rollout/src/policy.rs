@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::name::PolicyName;
-use crate::plan::{OnLeaseExpired, PageResolve, Plan, Smoke, Strategy, WhenLive};
+use crate::plan::{OnDrift, OnLeaseExpired, PageResolve, Plan, Smoke, Strategy, WhenLive};
 
 mod check;
 mod compile;
@@ -81,7 +81,7 @@ struct Terms {
     /// What happens while another rollout is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     when_live: Option<WhenLive>,
-    /// What happens when a target serves something else than it was told.
+    /// What becomes of a target that serves something else than it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_drift: Option<OnDrift>,
     /// Whether a retry puts the same sessions into the candidate.
@@ -99,13 +99,6 @@ struct Terms {
 enum Lease {
     Off,
     For(Span),
-}
-
-/// What happens when a target serves something else than it was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum OnDrift {
-    Restore,
 }
 
 impl Policy {

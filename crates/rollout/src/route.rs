@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket;
 use crate::name::{Model, RolloutId, Tenant, Version};
+use crate::plan::OnDrift;
 use crate::split::{Share, WHOLE};
+
+/// Generations are below this, so that one is exact wherever it is read, as a double too, and there is always a higher one.
+pub const GENERATION_MAX: i64 = 1 << 52;
 
 /// How far a route may go: `back` never raises a candidate, and locks its rollout out for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -184,6 +188,9 @@ pub struct Route {
     /// How often a router sends its counts while the rollout is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_ms: Option<u32>,
+    /// What becomes of a target that serves something else.
+    #[serde(default, skip_serializing_if = "OnDrift::is_restore")]
+    pub on_drift: OnDrift,
     /// Its rollout was stopped: whoever has it serves the stable arm alone. Added to what is there, and never taken away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
@@ -234,6 +241,9 @@ impl Route {
         }
         if self.stable_arm().is_none() {
             return Err(format!("stable: no arm serves version {}", self.stable));
+        }
+        if !(0..GENERATION_MAX).contains(&self.generation) {
+            return Err(format!("generation: {} is not from 0 to {GENERATION_MAX}", self.generation));
         }
         self.matches.check()
     }

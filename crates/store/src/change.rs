@@ -99,6 +99,13 @@ pub enum Change {
     Baseline(Box<BaselineRow>),
     /// What a target serves.
     Target(Box<TargetRow>),
+    /// Since when a target has served something else than it was told; none when it follows again.
+    Drifted {
+        /// Which; one that was never read back has nothing to differ from.
+        target_id: String,
+        /// Since when.
+        since: Option<At>,
+    },
     /// A candidate's servers.
     Workload(Box<WorkloadRow>),
     /// The control part is alive.

@@ -371,6 +371,8 @@ pub struct TargetRow {
     pub error: Option<String>,
     /// When it was looked at.
     pub observed_at: At,
+    /// Since when it serves something else, where that has been so for long. Written by [`crate::Change::Drifted`] alone.
+    pub drift_at: Option<At>,
 }
 
 /// A candidate's servers while they are brought up.

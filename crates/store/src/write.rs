@@ -52,6 +52,7 @@ impl Tx {
             Change::Observe(row) => judging::observe(on, row).await.map(|_| 1)?,
             Change::Baseline(row) => judging::add_baseline(on, row).await?,
             Change::Target(row) => serving::set_target(on, row).await.map(|_| 1)?,
+            Change::Drifted { target_id, since } => serving::drifted(on, target_id, *since).await.map(|_| 1)?,
             Change::Deliver(row) => notifying::deliver(on, row).await.map(|_| 1)?,
             Change::Attempted { row, from } => notifying::attempted(on, row, *from).await?,
             Change::Workload(row) => serving::set_workload(on, row).await.map(|_| 1)?,

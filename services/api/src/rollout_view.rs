@@ -11,7 +11,7 @@ use crate::problem::Answer;
 
 pub(crate) async fn whole(rows: &mut Rows<'_>, row: &Rollout) -> Answer<RolloutView> {
     let mut view = RolloutView::of(row);
-    view.split.applied = applied(rows, row).await?;
+    read_back(rows, row, &mut view).await?;
     view.split.observed = observed(&rows.exposure(&row.id, Some(row.step)).await?);
     let judged = rows.judge(&row.id).await?;
     let ledger = ledger(rows, row, judged.as_ref()).await?;
@@ -26,7 +26,7 @@ pub(crate) async fn whole(rows: &mut Rows<'_>, row: &Rollout) -> Answer<RolloutV
 /// What a list shows of a rollout: nothing that takes longer the longer it ran, once it is over.
 pub(crate) async fn brief(rows: &mut Rows<'_>, row: &Rollout) -> Answer<RolloutView> {
     let mut view = RolloutView::of(row);
-    view.split.applied = applied(rows, row).await?;
+    read_back(rows, row, &mut view).await?;
     if !row.stage.is_final() {
         view.split.observed = observed(&rows.exposure(&row.id, Some(row.step)).await?);
     }
@@ -50,13 +50,16 @@ async fn ledger(rows: &mut Rows<'_>, row: &Rollout, judged: Option<&JudgeRow>) -
 }
 
 /// What was last read back from the routers; the end of a rollout was read back too, or it would not be one.
-pub(crate) async fn applied(rows: &mut Rows<'_>, row: &Rollout) -> Answer<u32> {
+pub(crate) async fn read_back(rows: &mut Rows<'_>, row: &Rollout, view: &mut RolloutView) -> Answer<()> {
     if row.stage.is_final() {
-        return Ok(row.desired().basis_points());
+        view.split.applied = row.desired().basis_points();
+        return Ok(());
     }
     let target = rows.target(&format!("routers/{}", proto::subject::key(&row.tenant, &row.model))).await?;
+    view.split.drifted_since = target.as_ref().and_then(|target| target.drift_at);
     let share = target.and_then(|target| target.observed?.get("arms")?.get(row.candidate.as_str())?.as_u64());
-    Ok(share.and_then(|points| u32::try_from(points).ok()).unwrap_or(0))
+    view.split.applied = share.and_then(|points| u32::try_from(points).ok()).unwrap_or(0);
+    Ok(())
 }
 
 fn observed(arms: &[(String, f64, f64)]) -> Option<u32> {

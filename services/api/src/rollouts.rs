@@ -12,7 +12,7 @@ use store::{RefusalRow, Rows, Transition};
 use crate::canary_deployment::canary_deployment;
 use crate::model::{PAGE, Paging, bad_cursor};
 use crate::problem::{Answer, Refusal};
-use crate::rollout_view::{applied, whole};
+use crate::rollout_view::{read_back, whole};
 
 /// Moves on the page of a rollout.
 const SHOWN: i64 = 500;
@@ -27,7 +27,7 @@ pub(crate) async fn list(State(core): State<Core>, Query(paging): Query<Paging>)
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut view = RolloutView::of(row);
-        view.split.applied = applied(&mut reader.rows(), row).await?;
+        read_back(&mut reader.rows(), row, &mut view).await?;
         items.push(view);
     }
     Ok(Json(Page { items, cursor }))

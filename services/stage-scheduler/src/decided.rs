@@ -2,7 +2,7 @@
 
 use chassis::Commit;
 use proto::{AnalysisRun, Message, Reached, RolloutMoved, RolloutWaiting, SplitApply, WorkloadStart};
-use rollout::{At, Decision, Direction, Fact, Intent, Refusal, Rollout, Route, Share, Stage, WHOLE, What};
+use rollout::{At, Decision, Direction, Fact, Intent, OnDrift, Refusal, Rollout, Route, Share, Stage, WHOLE, What};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use store::{Change, RefusalRow, Scene, Settled, Transition};
@@ -118,7 +118,10 @@ fn wish(asked: &Asked<'_>, next: &Rollout, intents: &[Intent], now: At) -> Optio
     let salt = || asked.scene.salt.clone();
     let route = if let Some((generation, direction, split)) = split {
         let (arms, stable) = next.wish(direction, split);
-        Route { rollout_id: Some(next.id.clone()), direction, salt: salt(), stable, arms, ..bare(next, generation) }
+        // A retreat puts right whatever it finds, and asks nobody.
+        let on_drift = if direction == Direction::Back { OnDrift::Restore } else { next.plan.on_drift };
+        let of = bare(next, generation);
+        Route { rollout_id: Some(next.id.clone()), direction, on_drift, salt: salt(), stable, arms, ..of }
     } else if next.stage.is_final() && next.had_split() {
         let left = asked.scene.place.route.clone()?;
         let keep = if next.stage == Stage::Completed { &next.candidate } else { &left.stable };
@@ -130,6 +133,7 @@ fn wish(asked: &Asked<'_>, next: &Rollout, intents: &[Intent], now: At) -> Optio
             salt: left.salt.clone(),
             lease_seconds: None,
             sample_ms: None,
+            on_drift: OnDrift::Restore,
             ..bare(next, read + 1)
         }
     } else {
@@ -155,6 +159,7 @@ fn bare(next: &Rollout, generation: i64) -> Route {
         hang_after_ms: checks.and_then(|checks| milliseconds(checks.largest_latency_limit_ms())),
         silent_after_ms: checks.and_then(|checks| milliseconds(checks.largest_ttft_limit_ms())),
         sample_ms: Some(sample_ms),
+        on_drift: next.plan.on_drift,
         stopped: false,
         matches: next.workload.matches.clone(),
         salt: String::new(),

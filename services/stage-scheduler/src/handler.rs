@@ -1,8 +1,8 @@
 //! One fact in, one commit out.
 
 use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, MOVED_SINCE, consumers, still_there};
-use proto::{Message, PromotionRequested};
-use rollout::{At, Before, Fact, Request, Rollout, Seen, Stage, What, decide};
+use proto::{Message, PromotionRequested, RouteNews};
+use rollout::{At, Before, Fact, Refusal, Request, Rollout, Route, Seen, Stage, What, decide};
 use store::{Change, Due, RefusalRow, Rows, Scene, Store};
 use uuid::Uuid;
 
@@ -30,6 +30,7 @@ impl Handler for StageScheduler {
             Cause::Deadline(due) => deadline(&mut rows, due, now).await,
             Cause::Message(incoming) => match &incoming.message {
                 Message::PromotionRequested(requested) => request(&mut rows, incoming, requested, now).await,
+                Message::RouteDrifted(news) if news.rollout_id.is_none() => settled(&mut rows, news, now).await,
                 other => {
                     let heard = heard(other)
                         .ok_or_else(|| Failure::never("unknown_type", "stage-scheduler does not take this message"))?;
@@ -108,6 +109,20 @@ async fn fact(rows: &mut Rows<'_>, incoming: &Incoming, heard: Heard, now: At) -
     let fact = Fact { what: heard.what, actor: heard.actor, reason: heard.reason, seen: seen(&scene) };
     let told = Told { fact, source: &incoming.source, id: &incoming.id, evidence: heard.evidence };
     moved(rows, &scene, told, now).await
+}
+
+/// A route that no rollout moves any more was changed by somebody: it is wished for once more, above what was found.
+async fn settled(rows: &mut Rows<'_>, news: &RouteNews, now: At) -> Result<Commit, Failure> {
+    let Some(route) = rows.route(&news.tenant, &news.model).await? else {
+        return Ok(Commit::refused("unknown_wish"));
+    };
+    let from_generation = route.generation;
+    if from_generation != news.generation {
+        return Ok(Commit::refused(Refusal::OlderGeneration.to_string()));
+    }
+    let Some(found) = news.found.filter(|found| *found >= from_generation) else { return Ok(Commit::applied()) };
+    let route = Box::new(Route { generation: found.saturating_add(1), ..route });
+    Ok(Commit::applied().change(Change::Wish { route, from_generation, at: now }))
 }
 
 /// The word was meant for another stage or step.

@@ -58,7 +58,9 @@ pub(crate) fn heard(message: &Message) -> Option<Heard> {
             of(&answer.rollout_id, What::SplitFailed { generation: answer.generation, reason }, "traffic-updater", None)
         }
         Message::RouteExpired(news) => noticed(news, What::LeaseExpired { generation: news.generation })?,
-        Message::RouteDrifted(news) => noticed(news, What::RouteDrifted { generation: news.generation })?,
+        Message::RouteDrifted(news) => {
+            noticed(news, What::RouteDrifted { generation: news.generation, found: news.found })?
+        }
         Message::VerdictReached(reached) => {
             let verdict = &reached.verdict;
             let issue = judge::deciding(verdict, &reached.issues).map(str::to_owned);

@@ -89,6 +89,7 @@ fn answered(incoming: &Incoming, asked: &SplitApply, (wish, applied): (&Route, &
         }),
         error: reason.clone(),
         observed_at: now,
+        drift_at: None,
     };
     let answer = SplitAnswer {
         tenant: asked.tenant.clone(),

@@ -2,9 +2,11 @@
 //! watch a bucket and confirm in another what they serve.
 
 mod count;
+mod drift;
 mod handler;
 mod pass;
 mod routers;
+mod there;
 
 use chassis::Core;
 

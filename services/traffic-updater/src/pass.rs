@@ -2,19 +2,25 @@
 //! being asked.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use chassis::{Bucket, Core, Say, Stamped, Trace, failpoint, say_now};
+use chassis::{Bucket, Core, Say, Stamped, Trace, Values, failpoint, say_now};
 use judge::Span;
 use proto::serving::{Beat, Held, Word};
 use proto::{Message, RouteNews};
 use rollout::{Direction, Route};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
 use crate::count::Count;
+use crate::drift::Drifts;
 use crate::routers::Routers;
 
 /// How often while a rollout is live, and else.
 const PASS_AGAIN: (Span, Span) = (Span(1_000), Span(5_000));
+/// A value of our own is known as such by then; somebody else's is seen that much later.
+const KNOWN_AFTER: Duration = Duration::from_millis(20);
+
 /// Hears stops, and acts before any transaction, until the process stops. What it lags behind the pass finds in the table.
 pub(crate) async fn stops(core: Core, routers: Routers) {
     let mut stops = core.bus.stops();
@@ -32,6 +38,19 @@ pub(crate) async fn stops(core: Core, routers: Routers) {
     }
 }
 
+/// Ends when somebody else has changed the bucket. Our own changes are known a moment after they are there.
+async fn strange(routers: &Routers, values: &mut watch::Receiver<Values>) {
+    loop {
+        if values.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(KNOWN_AFTER).await;
+        if !routers.knows(&values.borrow_and_update()) {
+            return;
+        }
+    }
+}
+
 /// Whoever beats has missed two by then.
 const BEAT_LIMIT: Span = Span(15_000);
 
@@ -40,21 +59,24 @@ pub(crate) struct Pass {
     core: Core,
     routers: Routers,
     count: Count,
+    drifts: Drifts,
     /// Ended leases that were reported, by router and generation.
     ended: BTreeSet<(String, i64)>,
 }
 
 impl Pass {
-    pub(crate) const fn new(core: Core, routers: Routers, count: Count) -> Self {
-        Self { core, routers, count, ended: BTreeSet::new() }
+    pub(crate) fn new(core: Core, routers: Routers, count: Count) -> Self {
+        let drifts = Drifts::new(&core, &routers, &count);
+        Self { core, routers, count, drifts, ended: BTreeSet::new() }
     }
 
     /// Passes until the process stops.
     pub(crate) async fn run(mut self) {
-        let mut wait = PASS_AGAIN.0;
+        let (mut wait, mut values) = (PASS_AGAIN.0, self.routers.values());
         loop {
             tokio::select! {
                 () = self.core.clock.sleep_until(self.core.clock.now().plus(wait)) => {}
+                () = strange(&self.routers, &mut values) => {}
                 () = self.core.stop.cancelled() => return,
             }
             wait = match self.once().await {
@@ -70,6 +92,8 @@ impl Pass {
 
     /// One pass; says whether a rollout is live.
     async fn once(&mut self) -> Result<bool, store::Error> {
+        // Before the wishes: what is wished for later is not looked at now.
+        let values = Values::clone(&self.routers.values().borrow());
         let mut reader = self.core.store.reader().await?;
         let mut wishes = reader.rows().routes().await?;
         let stopped = reader.rows().stopped().await?;
@@ -79,9 +103,13 @@ impl Pass {
             wish.stopped = wish.direction == Direction::Forward
                 && wish.arms.len() > 1
                 && wish.rollout_id.as_ref().is_some_and(|id| stopped.contains(id));
-            self.routers.write(wish).await?;
         }
+        // A lease that ended is decided about before a newer route takes the place of the one that it ended on.
         self.report_ended(&wishes).await?;
+        for wish in &wishes {
+            self.drifts.follow(wish).await?;
+        }
+        self.drifts.nobodys(&values, &wishes);
         Ok(wishes.iter().any(|wish| wish.rollout_id.is_some()))
     }
 

@@ -1,12 +1,17 @@
 //! The routers as a target: one value in a bucket, taken by all of them, and a word of each that it serves it.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Roster, failpoint};
+use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Roster, Values, failpoint};
 use judge::Span;
 use proto::RolloutCommand;
 use proto::serving::{Held, Word};
 use rollout::{Direction, Route, RouterName};
+use tokio::sync::watch;
+
+use crate::there::{Foreign, There, compare};
 
 /// How long a forward split waits for a router that does not confirm: longer than it takes to find it dead.
 const FORWARD_LIMIT: Duration = Duration::from_secs(20);
@@ -19,6 +24,8 @@ pub(crate) struct Routers {
     bus: Bus,
     roster: Roster,
     clock: Clock,
+    /// What was put into the bucket last, as far as this process knows, with its revision, by `<tenant>.<model>`.
+    ours: Arc<Mutex<BTreeMap<String, (i64, Route)>>>,
 }
 
 /// What became of a wish.
@@ -34,47 +41,89 @@ pub(crate) enum Applied {
 
 impl Routers {
     pub(crate) fn new(core: &Core) -> Self {
-        Self { bus: core.bus.clone(), roster: Roster::new(&core.bus), clock: core.clock.clone() }
+        Self { bus: core.bus.clone(), roster: Roster::new(&core.bus), clock: core.clock.clone(), ours: Arc::default() }
     }
 
-    /// Puts the wish into the bucket, unless what is there is newer: a stale write can't win, because it names the revision
-    /// that it read. Gives `false` when a newer one is there.
-    pub(crate) async fn write(&self, wish: &Route) -> Result<bool, store::Error> {
+    /// Puts the wish into the bucket where nothing or an older wish stands: a stale write can't win, because it names the revision
+    /// that it read. Says what stands there in the end; what is newer or nobody's is left alone.
+    pub(crate) async fn write(&self, wish: &Route) -> Result<There, store::Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
         loop {
             let there = self.bus.watch(Bucket::Route).borrow().get(&key).cloned();
-            let served = there.as_ref().and_then(|entry| serde_json::from_str::<Route>(&entry.value).ok());
-            let mut wish = wish.clone();
-            match served {
-                Some(served) if served.generation > wish.generation => return Ok(false),
-                Some(served) => {
-                    // That it was stopped is never taken away.
-                    wish.stopped |= served.stopped && served.generation == wish.generation;
-                    if served == wish {
-                        return Ok(true);
-                    }
+            let ours = self.ours().get(&key).map(|(_, ours)| ours.clone());
+            let compared = there.as_ref().map_or(There::Older, |entry| compare(&key, entry, wish, ours.as_ref()));
+            let revision = there.map_or(0, |entry| entry.revision);
+            match compared {
+                There::Wish(found) if found.stopped || !wish.stopped => {
+                    self.ours().insert(key, (revision, Route::clone(&found)));
+                    return Ok(There::Wish(found));
                 }
-                None => {}
+                There::Wish(_) | There::Older => {}
+                There::Higher(_) | There::Foreign(_) => return Ok(compared),
             }
-            let value = text(&wish)?;
-            if self
-                .bus
-                .put(Bucket::Route, &key, Entry { revision: there.map_or(0, |entry| entry.revision), value })
-                .await?
-            {
-                return Ok(true);
+            if self.put(&key, revision, wish).await? {
+                return Ok(There::Wish(Box::new(wish.clone())));
             }
         }
+    }
+
+    /// Puts the wish in the place of what somebody else put there; `false` when that is not there any more.
+    pub(crate) async fn put_right(&self, wish: &Route, foreign: &Foreign) -> Result<bool, store::Error> {
+        let key = proto::subject::key(&wish.tenant, &wish.model);
+        // That it was stopped is never taken away, whether or not it is recorded yet.
+        let was = |(_, ours): &(i64, Route)| ours.stopped && ours.generation == wish.generation;
+        let was_stopped = self.ours().get(&key).is_some_and(was);
+        self.put(&key, foreign.revision, &Route { stopped: wish.stopped || was_stopped, ..wish.clone() }).await
+    }
+
+    async fn put(&self, key: &str, revision: i64, route: &Route) -> Result<bool, store::Error> {
+        let is_put = self.bus.put(Bucket::Route, key, Entry { revision, value: text(route)? }).await?;
+        if is_put {
+            self.ours().insert(key.to_owned(), (revision + 1, route.clone()));
+        }
+        Ok(is_put)
+    }
+
+    /// Changes with every value of the bucket, whoever put it.
+    pub(crate) fn values(&self) -> watch::Receiver<Values> {
+        self.bus.watch(Bucket::Route)
+    }
+
+    /// Whether this process put all of these values there, or has seen that they are what is wished for.
+    pub(crate) fn knows(&self, values: &Values) -> bool {
+        let ours = self.ours();
+        values.iter().all(|(key, entry)| ours.get(key).is_some_and(|(revision, _)| *revision == entry.revision))
+    }
+
+    fn ours(&self) -> MutexGuard<'_, BTreeMap<String, (i64, Route)>> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a wish and reads it back from every live router.
     pub(crate) async fn apply(&self, wish: &Route) -> Result<Applied, store::Error> {
-        let mut said = self.roster.said();
-        if !self.write(wish).await? {
-            return Ok(Applied::Older);
+        let limit =
+            tokio::time::Instant::now() + if wish.direction == Direction::Back { BACK_LIMIT } else { FORWARD_LIMIT };
+        let mut values = self.values();
+        loop {
+            values.mark_unchanged();
+            match self.write(wish).await? {
+                There::Wish(_) => return Ok(self.confirmed(wish, limit).await),
+                There::Higher(_) => return Ok(Applied::Older),
+                // The pass puts it right, or somebody decides about it.
+                There::Foreign(foreign) => {
+                    if tokio::time::timeout_at(limit, values.changed()).await.is_err() {
+                        return Ok(Applied::NotYet(format!("the bucket holds {}", foreign.what)));
+                    }
+                }
+                There::Older => {}
+            }
         }
+    }
+
+    /// Reads a wish that was written back from every live router.
+    async fn confirmed(&self, wish: &Route, limit: tokio::time::Instant) -> Applied {
+        let mut said = self.roster.said();
         let _ = failpoint::reach("updater_after_write").await;
-        let limit = if wish.direction == Direction::Back { BACK_LIMIT } else { FORWARD_LIMIT };
         let confirmed = async {
             loop {
                 said.borrow_and_update();
@@ -86,14 +135,14 @@ impl Routers {
                 let _ = tokio::time::timeout(Duration::from_secs(1), said.changed()).await;
             }
         };
-        if let Ok(serving) = tokio::time::timeout(limit, confirmed).await {
-            return Ok(Applied::By(serving));
+        if let Ok(serving) = tokio::time::timeout_at(limit, confirmed).await {
+            return Applied::By(serving);
         }
         let (_, missing) = self.read(wish);
-        Ok(Applied::NotYet(match missing.as_slice() {
+        Applied::NotYet(match missing.as_slice() {
             [] => "no router is alive".to_owned(),
             missing => format!("not confirmed by {}", missing.join(", ")),
-        }))
+        })
     }
 
     /// The live routers that serve the wish, and those that do not.
@@ -141,8 +190,10 @@ impl Routers {
             }
             route.stopped = true;
             let _ = failpoint::reach("updater_before_stop").await;
-            if self.bus.put_first(Bucket::Route, &key, Entry { revision: there.revision, value: text(&route)? }).await?
-            {
+            let entry = Entry { revision: there.revision, value: text(&route)? };
+            // Noted first: with the database down it is there all the same, and nobody else's.
+            self.ours().insert(key.clone(), (there.revision + 1, route));
+            if self.bus.put_first(Bucket::Route, &key, entry).await? {
                 let _ = failpoint::reach("updater_after_stop").await;
                 return Ok(());
             }

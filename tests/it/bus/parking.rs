@@ -139,6 +139,7 @@ async fn a_change_that_the_database_refuses_parks_the_message() {
             observed: None,
             error: None,
             observed_at: NOON,
+            drift_at: None,
         };
         let commit = Commit::applied();
         Ok(if incoming.id == "bad" { commit.change(store::Change::Target(Box::new(row))) } else { commit })

@@ -12,6 +12,7 @@ fn target(desired_generation: i64, applied_generation: i64) -> TargetRow {
         observed: Some(json!({ "routers": ["r1"] })),
         error: Some("not confirmed by r2".to_owned()),
         observed_at: NOON,
+        drift_at: None,
     }
 }
 
@@ -23,6 +24,22 @@ async fn a_target_never_goes_back_to_an_older_wish() {
         }
         let there = store.reader().await.unwrap().rows().target("routers/default/m").await.unwrap();
         assert_eq!(there, Some(target(2, 2)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_target_says_leaves_its_drift_as_it_was_noted() {
+    each_engine(async |store| {
+        let drifted = |since| Change::Drifted { target_id: target(1, 1).target_id, since };
+        for change in [drifted(Some(NOON)), Change::Target(Box::new(target(1, 1))), drifted(Some(NOON))] {
+            done(&store, change).await;
+        }
+        done(&store, Change::Target(Box::new(target(2, 2)))).await;
+        let there = async || store.reader().await.unwrap().rows().target(&target(1, 1).target_id).await.unwrap();
+        assert_eq!(there().await, Some(TargetRow { drift_at: Some(NOON), ..target(2, 2) }));
+        done(&store, drifted(None)).await;
+        assert_eq!(there().await, Some(target(2, 2)));
     })
     .await;
 }

@@ -52,6 +52,7 @@ impl Journey {
             lease_seconds: None,
             hang_after_ms: None,
             silent_after_ms: None,
+            on_drift: rollout::OnDrift::Restore,
             sample_ms: None,
             stopped: false,
             matches: workload("m").matches,

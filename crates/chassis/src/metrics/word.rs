@@ -21,6 +21,7 @@ const REASONS: &[&str] = &[
     "pause_expired",
     "queue_limit",
     "rollback",
+    "route_drifted",
     "split_failed",
     "split_not_applied",
     "superseded",

@@ -50,6 +50,8 @@ fn head(view: &RolloutView) -> String {
             or_dash(view.split.observed.map(share))
         ),
     ];
+    let drifted = |at| format!("drift      the routers have not served that split since {} UTC", instant(at));
+    lines.extend(view.split.drifted_since.map(drifted));
     lines.extend(view.reason.as_deref().map(|reason| format!("reason     {}", plain(reason))));
     lines.extend(grouped(&view.plan.notes).iter().map(|note| format!("note       {note}")));
     lines.iter().map(|line| fitted(line, 11)).collect::<Vec<_>>().join("\n")

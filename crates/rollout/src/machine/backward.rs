@@ -4,11 +4,11 @@ use judge::Span;
 use statig::Outcome;
 
 use super::Draft;
+use super::anew;
 use super::draft::AGAIN_AT_MOST;
 use crate::decide::Refusal;
 use crate::fact::{Fact, Verb, What};
 use crate::intent::Intent;
-use crate::plan::OnLeaseExpired;
 use crate::row::Rollout;
 use crate::stage::Stage;
 
@@ -87,33 +87,11 @@ pub(super) fn stoppable(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
             fact,
             &End { reason: format!("superseded by {by}"), after: Stage::Superseded, unstarted: Stage::Superseded },
         ),
-        What::LeaseExpired { generation: of } if *of == generation && had_split => lease_expired(draft, fact),
-        What::RouteDrifted { generation: of } if *of == generation && had_split => draft.keep(None),
-        _ => Outcome::Super,
-    }
-}
-
-/// The targets serve the stable arm: the split is asked for anew, and with it the step's clock starts again.
-fn lease_expired(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
-    if draft.row().plan.on_lease_expired == OnLeaseExpired::Rollback {
-        return turn_back(draft, fact, &End::system("lease_expired"));
-    }
-    draft.because(Some("lease_expired".to_owned()));
-    let step = draft.row().step;
-    match draft.row().stage {
-        Stage::Promoting | Stage::Baking => draft.enter_split(u32::MAX, fact),
-        // The gate of a step stands behind the split of the step before it.
-        Stage::Gated => draft.enter_split(step.saturating_sub(1), fact),
-        Stage::Paused => {
-            let (stage, step) = match draft.row().resume {
-                Some(Stage::Promoting | Stage::Baking) => (Stage::Promoting, step),
-                Some(Stage::Gated) => (Stage::Shifting, step.saturating_sub(1)),
-                _ => (Stage::Shifting, step),
-            };
-            draft.resume_with(stage, step);
-            Outcome::Handled
+        What::LeaseExpired { generation: of } if *of == generation && had_split => anew::lease_expired(draft, fact),
+        What::RouteDrifted { generation: of, found } if *of == generation && had_split => {
+            anew::drifted(draft, fact, *found)
         }
-        _ => draft.enter_split(step, fact),
+        _ => Outcome::Super,
     }
 }
 
@@ -129,6 +107,14 @@ pub(super) fn retreating(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
         }
         // The reason of the retreat stays; the failure is in the log.
         What::SplitFailed { generation, .. } if *generation == draft.row().generation => draft.keep(None),
+        What::RouteDrifted { generation, found } if *generation == draft.row().generation => {
+            // What a target refuses as too old is no retreat.
+            if found.is_some_and(|found| found >= *generation) {
+                draft.overtake(fact);
+                draft.retreat();
+            }
+            Outcome::Handled
+        }
         What::DeadlinePassed { .. } if draft.is_due(fact) => {
             // From one deadline to the next, not from the last move: a failure noted in between must not swallow a page.
             let before = pages(draft.row());

@@ -213,13 +213,26 @@ impl Draft {
         let last = u32::try_from(self.row.plan.steps.len().saturating_sub(1)).unwrap_or(u32::MAX);
         self.enter();
         self.row.step = step.min(last);
-        self.try_anew();
+        self.overtake(fact);
         self.row.applied_at = None;
         self.row.held_ms = 0;
-        self.row.generation = fact.seen.generation.saturating_add(1);
         let stage = if step > last { Stage::Promoting } else { Stage::Shifting };
         self.shift(stage);
         Outcome::Transition(stage)
+    }
+
+    /// A new attempt, and a generation above all that is there.
+    pub(super) fn overtake(&mut self, fact: &Fact) {
+        self.try_anew();
+        self.row.generation = next_generation(fact);
+    }
+
+    /// Asks for a split that gives the candidate nothing and is no retreat. The clock of the split before it is over.
+    pub(super) fn clamp(&mut self) {
+        self.row.applied_at = None;
+        self.row.held_ms = 0;
+        let split = Split::candidate(Share::ZERO);
+        self.say(Intent::ApplySplit { generation: self.row.generation, direction: Direction::Forward, split });
     }
 
     /// Says the split of the stage, with its generation.
@@ -309,8 +322,7 @@ impl Draft {
         self.enter();
         self.row.resume = Some(end);
         self.row.retreated_at = Some(self.now);
-        self.try_anew();
-        self.row.generation = fact.seen.generation.saturating_add(1);
+        self.overtake(fact);
         self.retreat();
         Outcome::Transition(Stage::Retreating)
     }
@@ -339,6 +351,12 @@ impl Draft {
     pub(super) fn on_inconclusive(&self) -> OnInconclusive {
         self.row.plan.checks.as_ref().map_or(OnInconclusive::Rollback, |checks| checks.on_inconclusive)
     }
+}
+
+/// Above the route that is there, and above what a target was found to have.
+fn next_generation(fact: &Fact) -> i64 {
+    let found = if let What::RouteDrifted { found: Some(found), .. } = fact.what { found } else { 0 };
+    fact.seen.generation.max(found).saturating_add(1)
 }
 
 /// When something said at `since` is said again: after `first`, then each time the wait has doubled, at most a minute apart.

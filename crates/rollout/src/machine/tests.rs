@@ -16,6 +16,7 @@ use crate::{Refusal, decide};
 
 mod backward;
 mod clock;
+mod drift;
 mod forward;
 mod history;
 mod journey;

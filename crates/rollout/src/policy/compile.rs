@@ -101,6 +101,7 @@ fn plan_of(policy: &Policy, resolved: &Resolved) -> Plan {
         prepare_limit: terms.prepare_limit.unwrap_or(PREPARE_LIMIT),
         pause_limit: terms.pause_limit.unwrap_or(PAUSE_LIMIT),
         when_live: terms.when_live.unwrap_or_default(),
+        on_drift: terms.on_drift.unwrap_or_default(),
         keep_cohort: terms.keep_cohort.unwrap_or_default(),
         page_resolve: terms.page_resolve.unwrap_or_default(),
         smoke: terms.smoke.clone(),

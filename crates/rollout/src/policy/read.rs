@@ -10,7 +10,7 @@ use super::fields::{Fields, described, excerpt, read_as, typed};
 use super::node::{Content, Node};
 use super::step::PolicyStep;
 use super::structure::{checked, names_of};
-use super::{Lease, OnDrift, Policy, Terms};
+use super::{Lease, Policy, Terms};
 use crate::name::PolicyName;
 use crate::plan::{Smoke, Strategy};
 
@@ -65,7 +65,7 @@ fn terms(fields: &Fields<'_>, findings: &mut Findings) -> Terms {
         prepare_limit: fields.read("prepare_limit", findings, typed),
         pause_limit: fields.read("pause_limit", findings, typed),
         when_live: fields.read("when_live", findings, typed),
-        on_drift: fields.read("on_drift", findings, on_drift),
+        on_drift: fields.read("on_drift", findings, typed),
         keep_cohort: fields.read("keep_cohort", findings, typed),
         page_resolve: fields.read("page_resolve", findings, typed),
         smoke: smoke(fields, findings),
@@ -124,13 +124,6 @@ fn lease(node: &Node) -> Result<Lease, String> {
         Content::Scalar(Value::Bool(_)) => Err(format!("{} is no lease: write `300s` or `off`", described(node))),
         _ => typed::<Span>(node).map(Lease::For),
     }
-}
-
-fn on_drift(node: &Node) -> Result<OnDrift, String> {
-    if typed::<String>(node).is_ok_and(|word| word == "hold") {
-        return Err("`hold` is not available yet: write `restore`, or leave the field out".to_owned());
-    }
-    typed(node)
 }
 
 fn smoke(fields: &Fields<'_>, findings: &mut Findings) -> Option<Smoke> {

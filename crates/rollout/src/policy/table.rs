@@ -118,7 +118,7 @@ impl Policy {
         table.add("prepare_limit", plan.prepare_limit, given(&terms.prepare_limit));
         table.add("pause_limit", plan.pause_limit, given(&terms.pause_limit));
         table.add("when_live", word(&plan.when_live), given(&terms.when_live));
-        table.add("on_drift", "restore", given(&terms.on_drift));
+        table.add("on_drift", word(&plan.on_drift), given(&terms.on_drift));
         table.add("keep_cohort", plan.keep_cohort, given(&terms.keep_cohort));
         table.add("page_resolve", word(&plan.page_resolve), given(&terms.page_resolve));
         table.add("smoke", plan.smoke.as_ref().map_or_else(|| "none".to_owned(), smoke), given(&terms.smoke));

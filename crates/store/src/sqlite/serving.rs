@@ -11,7 +11,7 @@ use crate::{Error, json, stored};
 
 pub(crate) async fn target(on: &mut SqliteConnection, id: &str) -> Result<Option<TargetRow>, Error> {
     let row = sqlx::query(
-        "select target_id, desired_generation, applied_generation, request, observed, error, observed_at from target_state where target_id = $1",
+        "select target_id, desired_generation, applied_generation, request, observed, error, observed_at, drift_at from target_state where target_id = $1",
     )
     .bind(id)
     .fetch_optional(on)
@@ -29,7 +29,18 @@ pub(crate) fn target_row(row: &SqliteRow) -> Result<TargetRow, Error> {
         observed: get::<Option<String>>(row, 4)?.map(|text| stored("observed", &text)).transpose()?,
         error: get(row, 5)?,
         observed_at: At(get(row, 6)?),
+        drift_at: get::<Option<i64>>(row, 7)?.map(At),
     })
+}
+
+pub(crate) async fn drifted(on: &mut SqliteConnection, target_id: &str, since: Option<At>) -> Result<u64, Error> {
+    let done = sqlx::query("update target_state set drift_at = $2 where target_id = $1")
+        .bind(target_id)
+        .bind(since.map(|at| at.0))
+        .execute(on)
+        .await
+        .map_err(Error::of("note that a target drifted"))?;
+    Ok(done.rows_affected())
 }
 
 /// Writes what a target serves; never back to an older wish, and what was read back once stays read back.

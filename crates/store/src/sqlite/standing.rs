@@ -42,7 +42,7 @@ fn standing(row: &SqliteRow) -> Result<Standing, Error> {
 
 pub(crate) async fn targets(on: &mut SqliteConnection) -> Result<Vec<TargetRow>, Error> {
     let rows = sqlx::query(
-        "select target_id, desired_generation, applied_generation, request, observed, error, observed_at from target_state order by target_id",
+        "select target_id, desired_generation, applied_generation, request, observed, error, observed_at, drift_at from target_state order by target_id",
     )
     .fetch_all(on)
     .await

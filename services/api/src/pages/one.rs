@@ -48,7 +48,10 @@ fn body(Shown { row, view, history }: &Shown, core: &Core) -> Markup {
         h1 { (view.model) " " (view.candidate) " " (stage(view.stage)) }
         @if let Some(reason) = &view.reason { p { (reason) } }
         dl {
-            dt { "Split" } dd { (split(&view.split)) }
+            dt { "Split" } dd {
+                (split(&view.split))
+                @if let Some(at) = view.split.drifted_since { div.small.bad { "the routers do not serve it, since " (since(at, now)) } }
+            }
             dt { "Step" } dd { (step(view)) }
             dt { "In this stage" } dd { (since(row.entered_at, now)) }
             @if let Some(previous) = &view.previous { dt { "Version before" } dd { (previous) } }

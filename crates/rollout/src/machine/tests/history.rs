@@ -40,6 +40,8 @@ pub(super) enum Event {
     },
     Drift {
         ago: i64,
+        /// What was found, beside the generation that should be there.
+        found: Option<i64>,
     },
     Said {
         verb: Verb,
@@ -77,7 +79,7 @@ fn event() -> impl Strategy<Value = Event> {
             25 => Event::Applied { ago },
             26 => Event::Unapplied { ago },
             27 => Event::Lease { ago },
-            28 => Event::Drift { ago },
+            28 => Event::Drift { ago, found: [None, Some(-1), Some(0), Some(7)][usize::from(which % 4)] },
             29..34 => {
                 Event::Said { verb: Verb::ALL[usize::from(which) % Verb::ALL.len()], by_who_asked: when % 2 == 0 }
             }
@@ -112,6 +114,7 @@ fn plans() -> Vec<Plan> {
         plans.push(plan(&format!("{GATES}on_inconclusive: {word}\n")));
     }
     plans.push(Plan { on_lease_expired: crate::OnLeaseExpired::Rollback, ..gates.clone() });
+    plans.push(Plan { on_drift: crate::OnDrift::Hold, ..gates.clone() });
     plans.push(gates);
     plans.into_iter().map(lean).collect()
 }
@@ -144,7 +147,9 @@ pub(super) fn happen(journey: &mut Journey, event: &Event) -> Option<Fact> {
         Event::Applied { ago } => What::SplitApplied { generation: generation - ago },
         Event::Unapplied { ago } => What::SplitFailed { generation: generation - ago, reason: "no router".to_owned() },
         Event::Lease { ago } => What::LeaseExpired { generation: generation - ago },
-        Event::Drift { ago } => What::RouteDrifted { generation: generation - ago },
+        Event::Drift { ago, found } => {
+            What::RouteDrifted { generation: generation - ago, found: found.map(|found| generation + found) }
+        }
         Event::Said { verb, by_who_asked } => {
             actor = if *by_who_asked { "rob" } else { "ann" };
             What::Commanded { verb: *verb }

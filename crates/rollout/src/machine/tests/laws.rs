@@ -260,7 +260,8 @@ fn facts() -> impl Strategy<Value = Fact> {
         prop::sample::select(Verb::ALL).prop_map(|verb| What::Commanded { verb }),
         Just(What::Overtaken { by: rollout_id("v3") }),
         numbers().prop_map(|generation| What::LeaseExpired { generation }),
-        numbers().prop_map(|generation| What::RouteDrifted { generation }),
+        (numbers(), prop::option::of(numbers()))
+            .prop_map(|(generation, found)| What::RouteDrifted { generation, found }),
     ];
     (what, any::<bool>(), numbers(), any::<bool>()).prop_map(|(what, is_own, generation, is_second)| {
         let live = is_second.then(|| (rollout_id("v0"), Stage::Observing));

@@ -44,12 +44,17 @@ fn shares() -> Vec<(&'static str, Journey)> {
     behind.verdict(Action::Gate).unwrap();
     let mut strict = Journey::of(Plan { on_lease_expired: crate::OnLeaseExpired::Rollback, ..plan(GATES) });
     strict = strict.until(Stage::Observing, 1);
+    let holding = || Journey::of(Plan { on_drift: crate::OnDrift::Hold, ..plan(GATES) });
     vec![
         ("shifting to the first step", gates().until(Stage::Shifting, 0)),
         ("observing the first step, judged", gates().until(Stage::Observing, 0)),
         ("gated before a later step", gates().until(Stage::Gated, 1)),
         ("shifting to a later step", gates().until(Stage::Shifting, 1)),
         ("observing a later step, where an ended lease turns back", strict),
+        ("shifting to a later step, where drift holds", holding().until(Stage::Shifting, 1)),
+        ("observing a later step, where drift holds", holding().until(Stage::Observing, 1)),
+        ("gated before a later step, where drift holds", holding().until(Stage::Gated, 1)),
+        ("baking, where drift holds", holding().until(Stage::Baking, 2)),
         ("observing the last step, dwell 0, not judged", gates().until(Stage::Observing, 2)),
         ("gated behind the last step", behind),
         ("promoting", gates().until(Stage::Promoting, 2)),
@@ -261,7 +266,9 @@ fn answers(row: &Rollout) -> Vec<(&'static str, What)> {
         ("older verdict rollback", verdict(attempt - 1, Action::Rollback)),
         ("lease expired", What::LeaseExpired { generation }),
         ("older lease expired", What::LeaseExpired { generation: generation - 1 }),
-        ("route drifted", What::RouteDrifted { generation }),
-        ("older route drifted", What::RouteDrifted { generation: generation - 1 }),
+        ("route drifted to an older one", What::RouteDrifted { generation, found: Some(generation - 1) }),
+        ("route drifted to a newer one", What::RouteDrifted { generation, found: Some(generation + 5) }),
+        ("route not followed for long", What::RouteDrifted { generation, found: None }),
+        ("older route drifted", What::RouteDrifted { generation: generation - 1, found: Some(generation + 5) }),
     ]
 }

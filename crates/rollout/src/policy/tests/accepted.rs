@@ -2,7 +2,7 @@ use judge::Span;
 use serde_json::json;
 
 use super::{plan, policy, preset};
-use crate::plan::{Gate, OnLeaseExpired, PageResolve, Plan, Step, Strategy, WhenLive};
+use crate::plan::{Gate, OnDrift, OnLeaseExpired, PageResolve, Plan, Step, Strategy, WhenLive};
 use crate::policy::Policy;
 use crate::split::{Share, Split};
 
@@ -169,7 +169,7 @@ fn what_is_left_open_is_filled_in_and_what_is_written_holds() {
     );
     let written = plan(
         "name: mine\nsteps: [{split: 100}]\nbake: 1h\nlease: off\non_lease_expired: rollback\nprepare_limit: 60\npause_limit: 1h\n\
-         when_live: supersede\non_drift: restore\nkeep_cohort: true\npage_resolve: by_hand\nsmoke: {path: /predict, method: POST, body: {x: [1, null]}, status: 200}\n",
+         when_live: supersede\non_drift: hold\nkeep_cohort: true\npage_resolve: by_hand\nsmoke: {path: /predict, method: POST, body: {x: [1, null]}, status: 200}\n",
     );
     assert_eq!(
         (written.bake, written.lease, written.on_lease_expired),
@@ -177,6 +177,7 @@ fn what_is_left_open_is_filled_in_and_what_is_written_holds() {
     );
     assert_eq!((written.prepare_limit, written.pause_limit), (Span::from_secs(60), Span::from_secs(3600)));
     assert_eq!((written.when_live, written.keep_cohort), (WhenLive::Supersede, true));
+    assert_eq!((open.on_drift, written.on_drift), (OnDrift::Restore, OnDrift::Hold));
     assert_eq!((open.page_resolve, written.page_resolve), (PageResolve::Automatic, PageResolve::ByHand));
     assert_eq!(written.smoke.unwrap().body, Some(json!({"x": [1, null]})));
 }

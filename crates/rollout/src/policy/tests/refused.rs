@@ -315,7 +315,7 @@ lease: 5s
 prepare_limit: 0s
 on_lease_expired: panic
 when_live: rejct
-on_drift: hold
+on_drift: ignore
 keep_cohort: maybe
 alpha: 0.9
 tick: 1s
@@ -331,7 +331,7 @@ smoke: {path: predict, method: post, status: 99}
     line 8, column 16: prepare_limit: 0s is less than 1s: nothing could be done in time
     line 9, column 19: on_lease_expired: `panic` is no choice here: write `resume` or `rollback`
     line 10, column 12: when_live: `rejct` is no choice here: write `reject`, `queue` or `supersede`; did you mean `reject`?
-    line 11, column 11: on_drift: `hold` is not available yet: write `restore`, or leave the field out
+    line 11, column 11: on_drift: `ignore` is no choice here: write `restore` or `hold`
     line 12, column 14: keep_cohort: string "maybe": write true or false
     line 13, column 8: alpha: 0.9 is outside (0, 0.5]: write 0.01
     line 14, column 7: tick: 1s is outside 5s to 5m: write 15s

@@ -1,0 +1,171 @@
+//! Routers that serve something else than they were told. What somebody else put into the bucket is said, counted, and put right
+//! where the wish's own generation can; where it can't, stage-scheduler wishes anew, above what was found. Routers that do not
+//! follow for long are said too, and shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::{Bucket, Core, Say, Stamped, Trace, Values, say_now};
+use judge::Span;
+use proto::{Message, RouteNews};
+use rollout::{At, OnDrift, RolloutId, Route};
+use store::Change;
+
+use crate::count::Count;
+use crate::routers::Routers;
+use crate::target_id;
+use crate::there::{Foreign, There};
+
+/// Routers that have not followed for so long are no news that is on its way.
+const APART_LIMIT: Span = Span(15_000);
+
+/// What was found so far.
+pub(crate) struct Drifts {
+    core: Core,
+    routers: Routers,
+    count: Count,
+    /// By key, the wish's generation and the revision of the foreign value that was said last.
+    told: BTreeMap<String, (i64, i64)>,
+    /// By key, the wish's generation and since when the routers do not follow it.
+    apart: BTreeMap<String, (i64, At)>,
+    /// Targets that are shown as drifted; none until what an earlier process noted was read.
+    noted: Option<BTreeSet<String>>,
+}
+
+impl Drifts {
+    pub(crate) fn new(core: &Core, routers: &Routers, count: &Count) -> Self {
+        let (core, routers, count) = (core.clone(), routers.clone(), count.clone());
+        Self { core, routers, count, told: BTreeMap::new(), apart: BTreeMap::new(), noted: None }
+    }
+
+    /// Brings a wish into the bucket, and looks at who follows.
+    pub(crate) async fn follow(&mut self, wish: &Route) -> Result<(), store::Error> {
+        let key = proto::subject::key(&wish.tenant, &wish.model);
+        let foreign = match self.routers.write(wish).await? {
+            There::Wish(_) | There::Older => None,
+            There::Foreign(foreign) => Some(foreign),
+            // A wish that was made after ours was read.
+            There::Higher(found) if self.is_wished(wish, found.generation).await? => return Ok(()),
+            There::Higher(found) => Some(found),
+        };
+        match &foreign {
+            Some(foreign) => self.found(&key, wish, foreign).await?,
+            None => drop(self.told.remove(&key)),
+        }
+        self.watch(key, wish, foreign.as_ref()).await
+    }
+
+    /// Values of models that nobody wishes a route for: there is nothing to put in their place.
+    pub(crate) fn nobodys(&mut self, values: &Values, wishes: &[Route]) {
+        let wished: BTreeSet<_> = wishes.iter().map(|wish| proto::subject::key(&wish.tenant, &wish.model)).collect();
+        for (key, entry) in values.iter().filter(|(key, _)| !wished.contains(*key)) {
+            if self.told.insert(key.clone(), (0, entry.revision)) != Some((0, entry.revision)) {
+                tracing::error!("somebody else put a route at {key} into the bucket, where no route is wished for");
+                self.count.drifted();
+            }
+        }
+    }
+
+    async fn is_wished(&self, wish: &Route, generation: i64) -> Result<bool, store::Error> {
+        let now = self.core.store.reader().await?.rows().route(&wish.tenant, &wish.model).await?;
+        Ok(now.is_some_and(|now| now.generation >= generation))
+    }
+
+    async fn found(&mut self, key: &str, wish: &Route, foreign: &Foreign) -> Result<(), store::Error> {
+        let change = (wish.generation, foreign.revision);
+        let told = self.told.get(key).copied();
+        if told != Some(change) {
+            tracing::warn!(model = %wish.model, generation = wish.generation, found = foreign.generation,
+                "somebody else changed the route of {}: in place of generation {} there is {}", wish.model, wish.generation, foreign.what);
+            let news = news(wish, Some(foreign.generation), &foreign.what);
+            self.say(None, Some(drifted(wish, news, foreign.revision))).await?;
+            if told.is_none_or(|(_, revision)| revision != foreign.revision) {
+                self.count.drifted();
+            }
+            self.told.insert(key.to_owned(), change);
+        }
+        if wish.on_drift == OnDrift::Restore && foreign.generation <= wish.generation {
+            self.routers.put_right(wish, foreign).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes, shows and says that the routers have not followed for long, and that they follow again.
+    async fn watch(&mut self, key: String, wish: &Route, foreign: Option<&Foreign>) -> Result<(), store::Error> {
+        let (now, target_id) = (self.core.clock.now(), target_id(&wish.tenant, &wish.model));
+        let words = self.routers.words(wish).into_iter();
+        let behind = words.filter(|(_, word)| word.is_none_or(|word| word.generation != wish.generation));
+        let behind: Vec<_> = behind.map(|(router, _)| router.to_string()).collect();
+        let is_noted = self.noted().await?.contains(&target_id);
+        if behind.is_empty() && foreign.is_none() {
+            self.apart.remove(&key);
+            if is_noted {
+                tracing::info!(model = %wish.model, "the routers follow the route of {} again", wish.model);
+                self.note(target_id, None, None).await?;
+            }
+            return Ok(());
+        }
+        let (generation, since) = *self.apart.entry(key.clone()).or_insert((wish.generation, now));
+        if generation != wish.generation {
+            self.apart.insert(key, (wish.generation, now));
+        } else if !is_noted && now.ms_since(since) >= APART_LIMIT.ms() {
+            let what =
+                foreign.map_or_else(|| format!("not followed by {}", behind.join(", ")), |there| there.what.clone());
+            tracing::error!(model = %wish.model, generation, "the route of {} has not been served as wished for 15 s: {what}", wish.model);
+            let say = wish.rollout_id.is_some().then(|| drifted(wish, news(wish, None, &what), 0));
+            self.note(target_id, Some(since), say).await?;
+        }
+        Ok(())
+    }
+
+    async fn noted(&mut self) -> Result<&mut BTreeSet<String>, store::Error> {
+        if self.noted.is_none() {
+            let targets = self.core.store.reader().await?.rows().targets().await?;
+            let drifted = targets.into_iter().filter(|target| target.drift_at.is_some());
+            self.noted = Some(drifted.map(|target| target.target_id).collect());
+        }
+        Ok(self.noted.get_or_insert_default())
+    }
+
+    async fn note(&mut self, target_id: String, since: Option<At>, say: Option<Say>) -> Result<(), store::Error> {
+        self.say(Some(Change::Drifted { target_id: target_id.clone(), since }), say).await?;
+        let noted = self.noted().await?;
+        if since.is_some() {
+            noted.insert(target_id)
+        } else {
+            noted.remove(&target_id)
+        };
+        let count = i64::try_from(noted.len()).unwrap_or(i64::MAX);
+        self.count.apart.set(count);
+        Ok(())
+    }
+
+    async fn say(&self, change: Option<Change>, say: Option<Say>) -> Result<(), store::Error> {
+        let mut tx = self.core.store.begin().await?;
+        if let Some(change) = change {
+            tx.apply(&change).await?;
+        }
+        let stamped =
+            Stamped { service: "traffic-updater", at: self.core.clock.now(), trace: &Trace::from_parent(None) };
+        say_now(&self.core.bus, tx, &stamped, say.as_slice()).await
+    }
+}
+
+fn news(wish: &Route, found: Option<i64>, what: &str) -> RouteNews {
+    RouteNews {
+        tenant: wish.tenant.clone(),
+        model: wish.model.clone(),
+        rollout_id: wish.rollout_id.clone(),
+        generation: wish.generation,
+        target: target_id(&wish.tenant, &wish.model),
+        found,
+        reason: Some(what.to_owned()),
+    }
+}
+
+/// Which change it is tells one from the next, and is the same for whoever sees it; 0 stands for routers that do not follow.
+fn drifted(wish: &Route, news: RouteNews, change: i64) -> Say {
+    // The name of a model may be longer than an id.
+    let key = proto::subject::key(&wish.tenant, &wish.model);
+    let target = RolloutId::of(Bucket::Route.name(), &key);
+    Say { id: format!("tu.{target}.{}.drift.{change}", wish.generation), message: Message::RouteDrifted(news) }
+}
