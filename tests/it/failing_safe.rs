@@ -12,6 +12,7 @@ use crate::house::{House, Upstream};
 mod disk;
 mod drift;
 mod lease;
+mod locks;
 mod stop;
 
 /// A tidegate whose parts a test can reach.

@@ -85,6 +85,46 @@ fn law_10_a_rollback_restores_exactly_what_was_there_before() {
 }
 
 #[test]
+fn after_a_retreat_nothing_leads_forward() {
+    for turn in [Verb::Rollback, Verb::Cancel] {
+        for is_over in [false, true] {
+            for mut journey in with_traffic() {
+                journey.say(turn).unwrap();
+                if is_over {
+                    journey.applied();
+                }
+                for what in everything(&journey.row) {
+                    let mut journey = journey.clone();
+                    let intents = journey.tell(what.clone()).unwrap_or_default();
+                    assert!(journey.row.stage.is_turned_back(), "{what:?} led to {}", journey.row.stage);
+                    let goes_forward =
+                        |intent: &Intent| matches!(intent, Intent::ApplySplit { direction: Direction::Forward, .. });
+                    assert!(!intents.iter().any(goes_forward), "{what:?}: {intents:?}");
+                }
+            }
+        }
+    }
+}
+
+/// All that can be said to a rollout.
+fn everything(row: &Rollout) -> Vec<What> {
+    let (attempt, generation) = (row.attempt, row.generation);
+    let mut all = vec![
+        What::WorkloadReady { attempt },
+        What::SplitApplied { generation },
+        What::SplitFailed { generation, reason: "no router".to_owned() },
+        What::LeaseExpired { generation },
+        What::RouteDrifted { generation, found: None },
+        What::RouteDrifted { generation, found: Some(generation + 9) },
+        What::DeadlinePassed { version: row.version },
+        What::Overtaken { by: rollout_id("v3") },
+    ];
+    all.extend(history::ACTIONS.iter().map(|action| journey::verdict(attempt, *action)));
+    all.extend(Verb::ALL.iter().map(|verb| What::Commanded { verb: *verb }));
+    all
+}
+
+#[test]
 fn a_breach_of_an_older_attempt_turns_nothing_back() {
     let mut journey = Journey::of(preset("agent-default")).until(Stage::Observing, 1);
     let older = journey::verdict(journey.row.attempt - 1, Action::Rollback);
