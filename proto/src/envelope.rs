@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollout::At;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::instant;
@@ -127,16 +128,22 @@ impl Event {
     /// The event in structured mode.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut fields = Map::new();
-        for (name, value) in self.attributes() {
-            fields.insert(name.to_owned(), Value::String(value));
-        }
-        if let Some(attempt) = self.attempt {
-            fields.insert("attempt".to_owned(), attempt.into());
-        }
-        fields.insert("datacontenttype".to_owned(), "application/json".into());
-        fields.insert("data".to_owned(), self.data.clone());
-        Value::Object(fields).to_string()
+        let structured = Structured {
+            attempt: self.attempt,
+            data: &self.data,
+            datacontenttype: "application/json",
+            id: &self.id,
+            rolloutid: self.rollout_id.as_deref(),
+            source: &self.source,
+            specversion: "1.0",
+            subject: self.subject.as_deref(),
+            tenant: self.tenant.as_deref(),
+            time: self.time.map(instant::text),
+            traceparent: self.traceparent.as_deref(),
+            tracestate: self.tracestate.as_deref(),
+            kind: &self.kind,
+        };
+        serde_json::to_string(&structured).expect("texts, numbers and values of JSON can be written as JSON")
     }
 
     /// The event in binary mode: its headers and its body.
@@ -167,6 +174,32 @@ impl Event {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
     }
+}
+
+/// An event as it is written in structured mode: one is written for each message, so without a copy.
+#[derive(Serialize)]
+struct Structured<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<i64>,
+    data: &'a Value,
+    datacontenttype: &'static str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolloutid: Option<&'a str>,
+    source: &'a str,
+    specversion: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'a str,
 }
 
 enum Attributes<'a> {

@@ -112,6 +112,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Works on the outside world, before and outside of the transaction. Bounded by the caller.
     fn act(&self, store: &Store, cause: &Cause, now: At) -> impl Future<Output = Result<Self::Seen, Failure>> + Send;
 
+    /// Reads at once what several causes will ask for one by one, inside their transaction.
+    fn foresee(&self, rows: Rows<'_>, causes: &[Cause]) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (rows, causes);
+        async { Ok(()) }
+    }
+
     /// Decides, from rows read inside the transaction. May run more than once for a cause: a lost race is decided anew, and what
     /// failed in company is decided alone.
     fn handle(

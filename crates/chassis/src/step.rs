@@ -108,8 +108,8 @@ async fn attempt<H: Handler>(
         return Ok(Some((Ended::Before, Commit::applied())));
     }
     let Some(written) = write(core, &mut tx, handler, cause, seen).await? else { return Ok(None) };
-    let written = [written];
-    let Some(said) = settle(&mut tx, &written).await? else {
+    let mut written = [written];
+    let Some(said) = settle(&mut tx, &mut written).await? else {
         return Ok(Some((Ended::Before, Commit::applied())));
     };
     let [Written { commit, .. }] = written;
@@ -146,6 +146,7 @@ pub(crate) async fn step_together<H: Handler>(
     }
     failpoint::reach("step_before_begin").await?;
     let mut tx = core.store.begin().await?;
+    handler.foresee(tx.rows(), causes).await?;
     let mut all = Vec::with_capacity(causes.len());
     for (cause, seen) in causes.iter().zip(&seen) {
         let span = cause_span(H::NAME, cause);
@@ -153,7 +154,7 @@ pub(crate) async fn step_together<H: Handler>(
         all.push(written.ok_or_else(|| Failure::Later("one of several causes lost a race".to_owned()))?);
     }
     let before = || Failure::Later("one of several causes was settled before".to_owned());
-    let said = settle(&mut tx, &all).await?.ok_or_else(before)?;
+    let said = settle(&mut tx, &mut all).await?.ok_or_else(before)?;
     failpoint::reach("step_before_commit").await?;
     tx.commit().await?;
     failpoint::reach("step_after_commit").await?;
@@ -198,8 +199,8 @@ async fn write<H: Handler>(
 }
 
 /// Marks the causes as settled and says what follows from them; `None` when one of them was settled before.
-async fn settle(tx: &mut Tx, all: &[Written]) -> Result<Option<Vec<(i64, String)>>, Failure> {
-    let marks: Vec<_> = all.iter().filter_map(|written| written.mark.clone()).collect();
+async fn settle(tx: &mut Tx, all: &mut [Written]) -> Result<Option<Vec<(i64, String)>>, Failure> {
+    let marks: Vec<_> = all.iter_mut().filter_map(|written| written.mark.take()).collect();
     if !marks.is_empty() {
         let fresh = tx.mark(&marks).await?;
         if fresh < marks.len() && !failpoint::is_broken("mark_first") && !failpoint::is_broken("no_dedupe") {
@@ -209,7 +210,7 @@ async fn settle(tx: &mut Tx, all: &[Written]) -> Result<Option<Vec<(i64, String)
             failpoint::reach("step_after_mark").await?;
         }
     }
-    let outgoing: Vec<_> = all.iter().flat_map(|written| written.outgoing.iter().cloned()).collect();
+    let outgoing: Vec<_> = all.iter_mut().flat_map(|written| std::mem::take(&mut written.outgoing)).collect();
     Ok(Some(tx.say(&outgoing).await?))
 }
 

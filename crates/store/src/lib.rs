@@ -6,6 +6,7 @@
 mod change;
 mod delivery;
 mod error;
+mod known;
 mod parking;
 mod read;
 mod rows;
@@ -17,6 +18,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use known::Known;
 
 pub use change::{Change, Written};
 pub use delivery::{Delivery, Told};
@@ -53,7 +56,7 @@ impl Store {
     /// When the database does not answer within 5 s.
     pub async fn begin(&self) -> Result<Tx, Error> {
         match self {
-            Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin().await.map_err(Error::of("begin"))?)),
+            Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin().await.map_err(Error::of("begin"))?, Known::default())),
         }
     }
 

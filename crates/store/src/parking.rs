@@ -79,7 +79,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn parked(&mut self, after: (At, &str), limit: i64) -> Result<Vec<Parked>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::page(on, after, limit).await
     }
 
@@ -88,7 +88,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn parked_one(&mut self, id: &str) -> Result<Option<Parked>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::one(on, id).await
     }
 
@@ -97,7 +97,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn parked_as_unknown(&mut self, service: &str) -> Result<Vec<Parked>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::unknown(on, service).await
     }
 
@@ -106,7 +106,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn replay(&mut self, parked_id: &str) -> Result<Option<ReplayRow>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::asked(on, parked_id).await
     }
 
@@ -115,7 +115,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn replays(&mut self, service: &str) -> Result<Vec<(ReplayRow, Parked)>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::asked_of(on, service).await
     }
 
@@ -124,7 +124,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn unparked(&mut self, parked_id: &str) -> Result<Vec<UnparkedEntry>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::done(on, parked_id).await
     }
 }
@@ -135,7 +135,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn ask(&mut self, replay: &ReplayRow) -> Result<bool, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::ask(on, replay).await
     }
 
@@ -144,7 +144,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn unpark(&mut self, parked: &Parked, actor: &str, at: At) -> Result<bool, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         if !parking::claim(on, &parked.id, actor, at).await? {
             return Ok(false);
         }
@@ -157,7 +157,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn drop_parked(&mut self, parked_id: &str) -> Result<bool, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::delete(on, parked_id).await
     }
 
@@ -166,7 +166,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn park_again(&mut self, parked_id: &str, reason: &str, error: &str, at: At) -> Result<(), Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::park_again(on, parked_id, (reason, error), at).await
     }
 
@@ -175,7 +175,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn unparked(&mut self, parked: &Parked, done: &UnparkedRow) -> Result<(), Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         parking::conclude(on, parked, done).await
     }
 }

@@ -4,6 +4,7 @@ use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version}
 
 use crate::Error;
 use crate::delivery::Delivery;
+use crate::known::Known;
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
     Place, PolicyRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
@@ -24,7 +25,7 @@ impl Reader {
     /// The reads.
     pub fn rows(&mut self) -> Rows<'_> {
         match self {
-            Self::Sqlite(connection) => Rows::Sqlite(connection),
+            Self::Sqlite(connection) => Rows::Sqlite(connection, None),
         }
     }
 }
@@ -32,8 +33,8 @@ impl Reader {
 /// What can be read, wherever one stands.
 #[derive(Debug)]
 pub enum Rows<'c> {
-    /// A connection of the SQLite arm.
-    Sqlite(&'c mut sqlx::SqliteConnection),
+    /// A connection of the SQLite arm, and what its transaction knows.
+    Sqlite(&'c mut sqlx::SqliteConnection, Option<&'c mut Known>),
 }
 
 macro_rules! reads {
@@ -46,7 +47,7 @@ macro_rules! reads {
                 /// When the database does not answer, or a stored value does not decode.
                 pub async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
                     match self {
-                        Self::Sqlite(on) => $module::$statement(on, $($argument),*).await,
+                        Self::Sqlite(on, _) => $module::$statement(on, $($argument),*).await,
                     }
                 }
             )+
@@ -57,10 +58,8 @@ macro_rules! reads {
 reads! {
     /// A rollout.
     rollouts::by_id as rollout(id: &RolloutId) -> Option<Rollout>;
-    /// A rollout with all that a step sees beside it.
-    rollouts::scene as scene(id: &RolloutId) -> Option<Scene>;
-    /// What a new rollout of the model finds there; `but` is its own id.
-    rollouts::place_of as place_of(tenant: &Tenant, model: &Model, but: &RolloutId) -> Place;
+    /// What a new rollout of the model finds there; nothing when it is there itself.
+    rollouts::place_of as place_of(tenant: &Tenant, model: &Model, id: &RolloutId) -> Option<Place>;
     /// The model's live rollout, else its latest.
     rollouts::of_model as rollout_of(tenant: &Tenant, model: &Model) -> Option<Rollout>;
     /// Rollouts, newest first, behind the one made at `before`.
@@ -150,12 +149,43 @@ reads! {
 }
 
 impl Rows<'_> {
+    /// A rollout with all that a step sees beside it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a stored value does not decode.
+    pub async fn scene(&mut self, id: &RolloutId) -> Result<Option<Scene>, Error> {
+        let Self::Sqlite(on, known) = self;
+        if let Some(scene) = known.as_mut().and_then(|known| known.scene(id)) {
+            return Ok(Some(scene));
+        }
+        let read = rollouts::scene(on, id).await?;
+        Ok(read.map(|(scene, log_end)| {
+            if let Some(known) = known {
+                known.log_ends_with(id, scene.rollout.version, log_end);
+            }
+            scene
+        }))
+    }
+
+    /// Reads the scenes of several rollouts at once, for those who will ask for them one by one in this transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a stored value does not decode.
+    pub async fn foresee(&mut self, ids: &[RolloutId]) -> Result<(), Error> {
+        let Self::Sqlite(on, known) = self;
+        let Some(known) = known else { return Ok(()) };
+        for (scene, log_end) in rollouts::scenes(on, ids).await? {
+            known.foreseen(scene, log_end);
+        }
+        Ok(())
+    }
+
     /// Whether a service has settled a message.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn is_settled(&mut self, service: &str, source: &str, message_id: &str) -> Result<bool, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::is_settled(on, service, source, message_id).await.map_err(Error::of("read a mark"))
     }
 
@@ -169,7 +199,7 @@ impl Rows<'_> {
         source: &str,
         message_id: &str,
     ) -> Result<Option<(String, Option<String>)>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::outcome(on, service, source, message_id).await.map_err(Error::of("read a mark"))
     }
 
@@ -178,7 +208,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn said_after(&mut self, position: i64, lane: &str, limit: i64) -> Result<Vec<Said>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::said_after(on, position, lane, limit).await.map_err(Error::of("read the stream"))
     }
 
@@ -187,7 +217,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn last_position(&mut self) -> Result<i64, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::last_position(on).await.map_err(Error::of("read the stream's end"))
     }
 
@@ -196,7 +226,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn waiting(&mut self, position: i64, most: i64) -> Result<(i64, Option<At>), Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::waiting(on, position, most).await.map_err(Error::of("read what waits"))
     }
 
@@ -205,7 +235,7 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer.
     pub async fn bus_values(&mut self, bucket: &str) -> Result<Vec<BusValue>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::bus_values(on, bucket).await.map_err(Error::of("read a bucket"))
     }
 }

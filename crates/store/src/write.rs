@@ -3,23 +3,24 @@
 use rollout::At;
 
 use crate::change::{Change, Written};
+use crate::known::Known;
 use crate::read::Rows;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
-use crate::sqlite::{chassis, judging, notifying, queue, registry, rollouts, safety, serving};
+use crate::sqlite::{chassis, judging, log, notifying, queue, registry, rollouts, safety, serving};
 use crate::{Error, Store};
 
 /// A transaction that may write.
 #[derive(Debug)]
 pub enum Tx {
     /// Holds the one writer connection.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>, Known),
 }
 
 impl Tx {
     /// Reads inside the transaction.
     pub fn rows(&mut self) -> Rows<'_> {
         match self {
-            Self::Sqlite(tx) => Rows::Sqlite(tx),
+            Self::Sqlite(tx, known) => Rows::Sqlite(tx, Some(known)),
         }
     }
 
@@ -28,10 +29,17 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn apply(&mut self, change: &Change) -> Result<Written, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, known) = self;
+        known.forget(change);
         let rows = match change {
             Change::Open { row, salt, entry } => rollouts::open(on, row, salt, entry).await?,
-            Change::Move { row, from_version, entry } => rollouts::advance(on, row, *from_version, entry).await?,
+            Change::Move { row, from_version, entry } => {
+                let previous = match known.log_end(&row.id, *from_version) {
+                    Some(known) => Some(known),
+                    None => log::end(on, &row.id, *from_version).await?,
+                };
+                rollouts::advance(on, row, *from_version, (entry, previous.as_deref())).await?
+            }
             Change::Refuse(refusal) => rollouts::refuse(on, refusal).await.map(|()| 1)?,
             Change::Wish { route, from_generation, at } => rollouts::wish(on, route, *from_generation, *at).await?,
             Change::WakeQueued { tenant, model, at } => queue::wake_queued(on, tenant, model, *at).await.map(|()| 1)?,
@@ -70,7 +78,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn mark(&mut self, marks: &[Mark]) -> Result<usize, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::mark(on, marks).await.map_err(Error::of("mark a message"))
     }
 
@@ -79,7 +87,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn say(&mut self, messages: &[Outgoing]) -> Result<Vec<(i64, String)>, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::say(on, messages).await.map_err(Error::of("say a message"))
     }
 
@@ -88,7 +96,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn park(&mut self, parked: &Parked) -> Result<(), Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::park(on, parked).await.map_err(Error::of("park a message")).map(drop)
     }
 
@@ -97,7 +105,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn suspect(&mut self, service: &str, source: &str, message_id: &str, at: At) -> Result<i64, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::suspect(on, service, source, message_id, at).await.map_err(Error::of("suspect a message"))
     }
 
@@ -106,7 +114,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn trust(&mut self, service: &str, source: &str, message_id: &str) -> Result<(), Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::trust(on, service, source, message_id).await.map_err(Error::of("trust a message"))
     }
 
@@ -115,7 +123,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses it.
     pub async fn put_bus_value(&mut self, bucket: &str, value: &BusValue, at: At) -> Result<bool, Error> {
-        let Self::Sqlite(on) = self;
+        let Self::Sqlite(on, _) = self;
         chassis::put_bus_value(on, bucket, value, at).await.map_err(Error::of("put a bus value"))
     }
 
@@ -125,7 +133,7 @@ impl Tx {
     /// When the database refuses; whether it happened is then told by the inbox mark.
     pub async fn commit(self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await.map_err(Error::of("commit")),
+            Self::Sqlite(tx, _) => tx.commit().await.map_err(Error::of("commit")),
         }
     }
 }
@@ -144,7 +152,7 @@ impl Store {
         const DAY: i64 = 24 * 60 * 60 * 1000;
         let at_once = i64::try_from(SWEEP).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
-        let Tx::Sqlite(on) = &mut tx;
+        let Tx::Sqlite(on, _) = &mut tx;
         let mut gone =
             chassis::forget_said(on, position, said_before, at_once).await.map_err(Error::of("sweep the outbox"))?;
         gone +=

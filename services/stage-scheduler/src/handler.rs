@@ -25,6 +25,17 @@ impl Handler for StageScheduler {
         Ok(())
     }
 
+    async fn foresee(&self, mut rows: Rows<'_>, causes: &[Cause]) -> Result<(), Failure> {
+        let ids: Vec<_> = causes
+            .iter()
+            .filter_map(|cause| match cause {
+                Cause::Deadline(due) => Some(due.rollout_id.clone()),
+                Cause::Message(incoming) => incoming.rollout_id.clone(),
+            })
+            .collect();
+        Ok(rows.foresee(&ids).await?)
+    }
+
     async fn handle(&self, mut rows: Rows<'_>, cause: &Cause, (): &(), now: At) -> Result<Commit, Failure> {
         match cause {
             Cause::Deadline(due) => deadline(&mut rows, due, now).await,
@@ -52,12 +63,11 @@ async fn request(
     asked: &PromotionRequested,
     now: At,
 ) -> Result<Commit, Failure> {
-    if rows.rollout(&asked.rollout_id).await?.is_some() {
+    let Some(place) = rows.place_of(&asked.tenant, &asked.model, &asked.rollout_id).await? else {
         return Ok(Commit::refused("duplicate").about(&asked.rollout_id));
-    }
+    };
     let row = requested(asked, now);
     let salt = salt(rows, &row).await?;
-    let place = rows.place_of(&row.tenant, &row.model, &row.id).await?;
     let scene = Scene { rollout: row, salt, place };
     let what = What::Requested { when_live: asked.when_live, refusal: asked.refusal.clone() };
     let fact = Fact { what, actor: asked.requested_by.clone(), reason: asked.reason.clone(), seen: seen(&scene) };

@@ -269,11 +269,11 @@ async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
         let scene = async || store.reader().await.unwrap().rows().scene(&row.id).await.unwrap();
         let place =
             async |but| store.reader().await.unwrap().rows().place_of(&tenant(), &model("m"), &id(but)).await.unwrap();
-        assert_eq!((scene().await, place("a").await), (None, nothing.clone()));
+        assert_eq!((scene().await, place("a").await), (None, Some(nothing.clone())));
         done(&store, open(row.clone())).await;
         let salt = format!("salt of {}", row.id);
         let alone = Scene { rollout: row.clone(), salt: salt.clone(), place: nothing.clone() };
-        assert_eq!((scene().await, place("a").await), (Some(alone), nothing));
+        assert_eq!((scene().await, place("a").await), (Some(alone), None), "it is there itself");
         for other in [
             rollout("live", "m", Stage::Gated),
             rollout("over", "m", Stage::Completed),
@@ -284,9 +284,37 @@ async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
         let wished = route("m", 3);
         done(&store, Change::Wish { route: Box::new(wished.clone()), from_generation: 0, at: NOON }).await;
         let there = Place { route: Some(wished), live: Some((id("live"), Stage::Gated)) };
-        assert_eq!(place("a").await, there);
-        assert_eq!(place("live").await.live, None, "itself is not another one");
+        assert_eq!(place("b").await, Some(there.clone()));
         assert_eq!(scene().await, Some(Scene { rollout: row.clone(), salt, place: there }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_foreseen_is_what_would_be_read_also_after_a_write() {
+    each_engine(async |store| {
+        let (row, other) = (rollout("a", "m", Stage::Queued), rollout("b", "m", Stage::Queued));
+        let elsewhere = rollout("c", "o", Stage::Gated);
+        for row in [&row, &other, &elsewhere] {
+            done(&store, open(row.clone())).await;
+        }
+        let read = async |id: &RolloutId| store.reader().await.unwrap().rows().scene(id).await.unwrap();
+        let before = [read(&row.id).await, read(&other.id).await, read(&elsewhere.id).await];
+        let mut tx = store.begin().await.unwrap();
+        tx.rows().foresee(&[row.id.clone(), other.id.clone(), elsewhere.id.clone(), id("unknown")]).await.unwrap();
+        assert_eq!(tx.rows().scene(&row.id).await.unwrap(), before[0]);
+        let live = next(&row, |next| next.stage = Stage::Preparing);
+        let further = next(&live, |next| next.stage = Stage::Shifting);
+        for (change, won) in [(moved(&live, 1), Written::Done), (moved(&further, 2), Written::Done)] {
+            assert_eq!(tx.apply(&change).await.unwrap(), won);
+        }
+        let waits = tx.rows().scene(&other.id).await.unwrap().unwrap();
+        assert_eq!(waits.place.live, Some((row.id.clone(), Stage::Shifting)), "others of the model see the move");
+        assert_eq!(tx.rows().scene(&elsewhere.id).await.unwrap(), before[2], "another model's is as it was");
+        assert_eq!(tx.rows().scene(&row.id).await.unwrap().unwrap().rollout, further);
+        assert_eq!(tx.rows().scene(&id("unknown")).await.unwrap(), None);
+        tx.commit().await.unwrap();
+        assert_eq!(store.reader().await.unwrap().rows().broken_link(&row.id).await.unwrap(), None);
     })
     .await;
 }

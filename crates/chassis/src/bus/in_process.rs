@@ -249,15 +249,17 @@ impl Subscription {
         }
     }
 
-    /// Some rows of the consumer's lane, and the position up to which there are no others of it. The end is read first: what is
-    /// committed between the two reads is behind it, and is read or read again.
+    /// Some rows of the consumer's lane, and the position up to which there are no others of it. Where there seem to be none, the
+    /// stream's end is read before they are looked for again: what is committed between the two reads is behind it.
     async fn read_after(&self, read: i64) -> Result<(i64, Batch), store::Error> {
         let mut reader = self.store.reader().await?;
-        let end = reader.rows().last_position().await?;
-        let rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
-        let last = rows.last().map_or(read, |row| row.position);
-        let is_all = i64::try_from(rows.len()).is_ok_and(|count| count < BATCH);
-        Ok((if is_all { last.max(end) } else { last }, rows))
+        let mut rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
+        let mut end = read;
+        if rows.is_empty() {
+            end = reader.rows().last_position().await?.max(read);
+            rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
+        }
+        Ok((rows.last().map_or(end, |last| last.position), rows))
     }
 
     /// The message at `position` is settled.

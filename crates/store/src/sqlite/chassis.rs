@@ -1,7 +1,7 @@
 //! Statements of the chassis: inbox, outbox, parked, suspect, and the values of the in-process bus.
 
 use rollout::At;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
@@ -13,16 +13,9 @@ type Done<T> = Result<T, sqlx::Error>;
 /// batch has a hundred marks.
 pub(crate) async fn mark(on: &mut SqliteConnection, marks: &[Mark]) -> Done<usize> {
     let rows = listed(marks.iter().map(|mark| {
-        json!([
-            mark.service,
-            mark.source,
-            mark.message_id,
-            mark.settled.name(),
-            mark.reason,
-            mark.rollout_id,
-            mark.handled_at.0
-        ])
-    }));
+        let Mark { service, source, message_id, settled, reason, rollout_id, handled_at } = mark;
+        (service, source, message_id, settled.name(), reason, rollout_id, handled_at.0)
+    }))?;
     let done = sqlx::query(
         "insert into inbox (service, source, message_id, outcome, reason, rollout_id, handled_at) \
          select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
@@ -35,8 +28,9 @@ pub(crate) async fn mark(on: &mut SqliteConnection, marks: &[Mark]) -> Done<usiz
 }
 
 /// The rows of a statement that writes several.
-fn listed(rows: impl Iterator<Item = Value>) -> String {
-    Value::Array(rows.collect()).to_string()
+fn listed(rows: impl Iterator<Item = impl Serialize>) -> Done<String> {
+    let rows: Vec<_> = rows.collect();
+    serde_json::to_string(&rows).map_err(|cause| sqlx::Error::Encode(cause.into()))
 }
 
 pub(super) const IS_SETTLED: &str = "select 1 from inbox where service = $1 and source = $2 and message_id = $3";
@@ -68,16 +62,9 @@ pub(crate) async fn say(on: &mut SqliteConnection, messages: &[Outgoing]) -> Don
         return Ok(Vec::new());
     }
     let rows = listed(messages.iter().map(|message| {
-        json!([
-            message.service,
-            message.message_id,
-            message.rollout_id,
-            message.subject,
-            message.headers,
-            message.body,
-            message.created_at.0
-        ])
-    }));
+        let Outgoing { service, message_id, rollout_id, subject, headers, body, created_at } = message;
+        (service, message_id, rollout_id, subject, headers, body, created_at.0)
+    }))?;
     let rows = sqlx::query(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, published_at) \
          select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 6 \

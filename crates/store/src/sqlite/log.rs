@@ -3,40 +3,57 @@
 use rollout::{At, RolloutId};
 use sha2::{Digest as _, Sha256};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
 use super::rollouts::{get, name, text};
 use crate::rows::Transition;
 use crate::{Error, json, stored};
 
-/// Appends to the log; the hash chains it to the entry before.
-pub(super) async fn append(on: &mut SqliteConnection, entry: &Transition, previous: &[u8]) -> Result<(), Error> {
+/// Appends to the log when the statement before it in the same text wrote a row. Its arguments come first, by [`bind`].
+macro_rules! log_if_changed {
+    () => {
+        "insert into transition (rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, \
+         decided_at, previous_hash, hash) select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 where changes() = 1"
+    };
+}
+
+pub(super) use log_if_changed;
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+
+/// Binds an entry; its hash chains it to the one before.
+pub(super) fn bind<'q>(query: Query<'q>, entry: &Transition, previous: &[u8]) -> Result<Query<'q>, Error> {
     let (fact, evidence) =
         (json("fact", &entry.fact)?, entry.evidence.as_ref().map(|evidence| json("evidence", evidence)).transpose()?);
     let hash = chained(previous, entry, &fact, evidence.as_deref());
-    sqlx::query(
-        "insert into transition (rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, \
-         decided_at, previous_hash, hash) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-    )
-    .bind(entry.rollout_id.as_str())
-    .bind(entry.version)
-    .bind(&entry.from_stage)
-    .bind(&entry.to_stage)
-    .bind(i64::from(entry.step))
-    .bind(&entry.fact_kind)
-    .bind(&entry.fact_source)
-    .bind(&entry.fact_id)
-    .bind(fact)
-    .bind(&entry.actor)
-    .bind(entry.reason.as_deref())
-    .bind(evidence)
-    .bind(entry.decided_at.0)
-    .bind(previous)
-    .bind(hash)
-    .execute(on)
-    .await
-    .map_err(Error::of("log a transition"))?;
-    Ok(())
+    Ok(query
+        .bind(entry.rollout_id.to_string())
+        .bind(entry.version)
+        .bind(entry.from_stage.clone())
+        .bind(entry.to_stage.clone())
+        .bind(i64::from(entry.step))
+        .bind(entry.fact_kind.clone())
+        .bind(entry.fact_source.clone())
+        .bind(entry.fact_id.clone())
+        .bind(fact)
+        .bind(entry.actor.clone())
+        .bind(entry.reason.clone())
+        .bind(evidence)
+        .bind(entry.decided_at.0)
+        .bind(previous.to_vec())
+        .bind(hash))
+}
+
+/// The hash of an entry, if it is there.
+pub(crate) async fn end(on: &mut SqliteConnection, id: &RolloutId, version: i64) -> Result<Option<Vec<u8>>, Error> {
+    sqlx::query("select hash from transition where rollout_id = $1 and version = $2")
+        .bind(id.as_str())
+        .bind(version)
+        .fetch_optional(on)
+        .await
+        .map_err(Error::of("read the log's last hash"))?
+        .map(|row| get(&row, 0))
+        .transpose()
 }
 
 /// `sha256(previous_hash || canonical row)`: the fields in the table's order, each with its length before it; none is no length.

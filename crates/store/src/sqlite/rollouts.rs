@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::log;
+use super::log::{self, log_if_changed};
 use crate::rows::{Due, Live, Place, RefusalRow, Scene, Transition};
 use crate::{Error, json, stored};
 
@@ -36,43 +36,67 @@ pub(crate) async fn by_id(on: &mut SqliteConnection, id: &RolloutId) -> Result<O
     row.as_ref().map(rollout).transpose()
 }
 
-pub(super) const SCENE: &str = select_rollout!(
-    ", salt, (select spec from route where route.tenant = rollout.tenant and route.model = rollout.model), \
-    (select id || ' ' || stage from rollout as other where other.tenant = rollout.tenant and other.model = rollout.model and other.id <> rollout.id \
-    and other.stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled'))",
-    "where id = $1"
-);
+/// What a step sees beside a rollout: its salt, its route, the other live rollout of its model, and the end of its log.
+macro_rules! select_scene {
+    ($tail:literal) => {
+        select_rollout!(
+            ", salt, (select spec from route where route.tenant = rollout.tenant and route.model = rollout.model), \
+            (select id || ' ' || stage from rollout as other where other.tenant = rollout.tenant and other.model = rollout.model \
+            and other.id <> rollout.id and other.stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')), \
+            (select hash from transition where rollout_id = rollout.id and transition.version = rollout.version)",
+            $tail
+        )
+    };
+}
 
-/// A rollout with all that a step sees beside it, in one statement: each has its price.
-pub(crate) async fn scene(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<Scene>, Error> {
+pub(super) const SCENE: &str = select_scene!("where id = $1");
+
+/// A rollout with all that a step sees beside it, and the hash of its log's last entry, in one statement: each has its price.
+pub(crate) async fn scene(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<(Scene, Vec<u8>)>, Error> {
     let row = sqlx::query(SCENE)
         .bind(id.as_str())
         .fetch_optional(on)
         .await
         .map_err(Error::of("read a rollout and its route"))?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Scene { rollout: rollout(&row)?, salt: get(&row, 24)?, place: place(&row, 25)? }))
+    row.as_ref().map(seen).transpose()
 }
 
-/// What a new rollout of the model finds there.
+pub(super) const SCENES: &str = select_scene!("where id in (select value from json_each($1))");
+
+pub(crate) async fn scenes(on: &mut SqliteConnection, ids: &[RolloutId]) -> Result<Vec<(Scene, Vec<u8>)>, Error> {
+    let rows = sqlx::query(SCENES)
+        .bind(json("ids", &ids)?)
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("read rollouts and their routes"))?;
+    rows.iter().map(seen).collect()
+}
+
+fn seen(row: &SqliteRow) -> Result<(Scene, Vec<u8>), Error> {
+    let scene = Scene { rollout: rollout(row)?, salt: get(row, 24)?, place: place(row, 25)? };
+    Ok((scene, get::<Option<Vec<u8>>>(row, 27)?.unwrap_or_default()))
+}
+
+/// What a new rollout of the model finds there; nothing when the rollout itself is there.
 pub(crate) async fn place_of(
     on: &mut SqliteConnection,
     tenant: &Tenant,
     model: &Model,
-    but: &RolloutId,
-) -> Result<Place, Error> {
+    id: &RolloutId,
+) -> Result<Option<Place>, Error> {
     let row = sqlx::query(
         "select (select spec from route where tenant = $1 and model = $2), \
-         (select id || ' ' || stage from rollout where tenant = $1 and model = $2 and id <> $3 \
-         and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled'))",
+         (select id || ' ' || stage from rollout where tenant = $1 and model = $2 \
+         and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')) \
+         where not exists (select 1 from rollout where id = $3)",
     )
     .bind(tenant.as_str())
     .bind(model.as_str())
-    .bind(but.as_str())
-    .fetch_one(on)
+    .bind(id.as_str())
+    .fetch_optional(on)
     .await
     .map_err(Error::of("read a route and the live rollout"))?;
-    place(&row, 0)
+    row.map(|row| place(&row, 0)).transpose()
 }
 
 fn place(row: &SqliteRow, from: usize) -> Result<Place, Error> {
@@ -166,82 +190,85 @@ pub(crate) async fn open(
     entry: &Transition,
 ) -> Result<u64, Error> {
     let (workload, plan, before) = (json("workload", &row.workload)?, json("plan", &row.plan)?, before_json(row)?);
-    let done = sqlx::query(
+    let query = sqlx::query(concat!(
         "insert into rollout (id, tenant, model, candidate, previous, requested_by, resume, reason, salt, workload, plan, before, machine, stage, step, \
-         attempt, version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, \
-         $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) on conflict (id) do nothing",
-    )
-    .bind(row.id.as_str())
-    .bind(row.tenant.as_str())
-    .bind(row.model.as_str())
-    .bind(row.candidate.as_str())
-    .bind(row.previous.as_ref().map(Version::as_str))
-    .bind(&row.requested_by)
-    .bind(row.resume.map(Stage::name))
-    .bind(row.reason.as_deref())
-    .bind(salt)
-    .bind(workload)
-    .bind(plan)
-    .bind(before)
-    .bind(row.machine)
-    .bind(row.stage.name())
-    .bind(i64::from(row.step))
-    .bind(row.attempt)
-    .bind(row.version)
-    .bind(row.generation)
-    .bind(row.held_ms)
-    .bind(row.wake_at.map(|at| at.0))
-    .bind(row.entered_at.0)
-    .bind(row.applied_at.map(|at| at.0))
-    .bind(row.retreated_at.map(|at| at.0))
-    .bind(row.created_at.0)
-    .bind(row.updated_at.0)
-    .execute(&mut *on)
-    .await
-    .map_err(Error::of("open a rollout"))?;
-    if done.rows_affected() == 1 {
-        log::append(on, entry, &[]).await?;
-    }
-    Ok(done.rows_affected())
+         attempt, version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at) values ($16, $17, $18, $19, $20, \
+         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40) on conflict (id) do nothing; ",
+        log_if_changed!()
+    ));
+    let done = log::bind(query, entry, &[])?
+        .bind(row.id.as_str())
+        .bind(row.tenant.as_str())
+        .bind(row.model.as_str())
+        .bind(row.candidate.as_str())
+        .bind(row.previous.as_ref().map(Version::as_str))
+        .bind(&row.requested_by)
+        .bind(row.resume.map(Stage::name))
+        .bind(row.reason.as_deref())
+        .bind(salt)
+        .bind(workload)
+        .bind(plan)
+        .bind(before)
+        .bind(row.machine)
+        .bind(row.stage.name())
+        .bind(i64::from(row.step))
+        .bind(row.attempt)
+        .bind(row.version)
+        .bind(row.generation)
+        .bind(row.held_ms)
+        .bind(row.wake_at.map(|at| at.0))
+        .bind(row.entered_at.0)
+        .bind(row.applied_at.map(|at| at.0))
+        .bind(row.retreated_at.map(|at| at.0))
+        .bind(row.created_at.0)
+        .bind(row.updated_at.0)
+        .execute(on)
+        .await
+        .map_err(Error::of("open a rollout"))?;
+    Ok(done.rows_affected() / 2)
 }
 
-/// Writes what can change, and the log's entry of it; only if the row still has `from_version`.
+/// Writes what can change, and the log's entry of it; only if the row still has `from_version`. The log ends there with
+/// `previous`; without an end, it has a gap.
 pub(crate) async fn advance(
     on: &mut SqliteConnection,
     row: &Rollout,
     from_version: i64,
-    entry: &Transition,
+    (entry, previous): (&Transition, Option<&[u8]>),
 ) -> Result<u64, Error> {
     let before = before_json(row)?;
-    let won = sqlx::query(
-        "update rollout set previous = $3, resume = $4, reason = $5, before = $6, stage = $7, step = $8, attempt = $9, version = $10, generation = $11, \
-         held_ms = $12, wake_at = $13, entered_at = $14, applied_at = $15, retreated_at = $16, updated_at = $17 where id = $1 and version = $2 \
-         returning (select hash from transition where rollout_id = $1 and transition.version = $2)",
-    )
-    .bind(row.id.as_str())
-    .bind(from_version)
-    .bind(row.previous.as_ref().map(Version::as_str))
-    .bind(row.resume.map(Stage::name))
-    .bind(row.reason.as_deref())
-    .bind(before)
-    .bind(row.stage.name())
-    .bind(i64::from(row.step))
-    .bind(row.attempt)
-    .bind(row.version)
-    .bind(row.generation)
-    .bind(row.held_ms)
-    .bind(row.wake_at.map(|at| at.0))
-    .bind(row.entered_at.0)
-    .bind(row.applied_at.map(|at| at.0))
-    .bind(row.retreated_at.map(|at| at.0))
-    .bind(row.updated_at.0)
-    .fetch_optional(&mut *on)
-    .await
-    .map_err(Error::of("move a rollout"))?;
-    let Some(won) = won else { return Ok(0) };
-    let last: Option<Vec<u8>> = get(&won, 0)?;
-    log::append(on, entry, &last.ok_or(Error::Missing { what: "the entry of the log before this one" })?).await?;
-    Ok(1)
+    let query = sqlx::query(concat!(
+        "update rollout set previous = $18, resume = $19, reason = $20, before = $21, stage = $22, step = $23, attempt = $24, version = $25, \
+         generation = $26, held_ms = $27, wake_at = $28, entered_at = $29, applied_at = $30, retreated_at = $31, updated_at = $32 \
+         where id = $16 and version = $17; ",
+        log_if_changed!()
+    ));
+    let done = log::bind(query, entry, previous.unwrap_or_default())?
+        .bind(row.id.as_str())
+        .bind(from_version)
+        .bind(row.previous.as_ref().map(Version::as_str))
+        .bind(row.resume.map(Stage::name))
+        .bind(row.reason.as_deref())
+        .bind(before)
+        .bind(row.stage.name())
+        .bind(i64::from(row.step))
+        .bind(row.attempt)
+        .bind(row.version)
+        .bind(row.generation)
+        .bind(row.held_ms)
+        .bind(row.wake_at.map(|at| at.0))
+        .bind(row.entered_at.0)
+        .bind(row.applied_at.map(|at| at.0))
+        .bind(row.retreated_at.map(|at| at.0))
+        .bind(row.updated_at.0)
+        .execute(on)
+        .await
+        .map_err(Error::of("move a rollout"))?;
+    match (done.rows_affected(), previous) {
+        (0, _) => Ok(0),
+        (_, None) => Err(Error::Missing { what: "the entry of the log before this one" }),
+        _ => Ok(1),
+    }
 }
 
 pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<String>, Error> {
