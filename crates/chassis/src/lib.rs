@@ -17,6 +17,7 @@ mod fence;
 mod handler;
 mod health;
 mod metrics;
+pub mod outbound;
 mod park;
 mod prometheus;
 mod promotion;

@@ -1,11 +1,11 @@
 //! Which Prometheus policies may ask: configuration of the operator alone. Policies name series, never addresses.
 
-use std::fmt;
 use std::str::FromStr;
 
 use axum::http::Uri;
 
 use crate::config::Environment;
+use crate::outbound::{HTTPS, Place};
 
 /// Longest address, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
@@ -19,9 +19,14 @@ pub struct Prometheus {
     pub tenant_label: Option<LabelName>,
 }
 
-/// The base URL of a Prometheus: `http`, no user in it.
+/// The base URL of a Prometheus: `http` or `https`, no user in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrometheusUrl(String);
+pub struct PrometheusUrl {
+    /// Where it is.
+    pub place: Place,
+    /// What stands in front of the paths of its API.
+    pub path: String,
+}
 
 /// The name of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +54,11 @@ impl FromStr for PrometheusUrl {
             return Err("it is too long");
         }
         let url: Uri = text.parse().map_err(|_| "it is no URL: write http://host:9090")?;
-        // Said at the start rather than at the first tick of a rollout.
-        if url.scheme_str() == Some("https") {
-            return Err(
-                "https is not spoken yet: name a proxy beside Tidegate that speaks it, such as http://127.0.0.1:9090",
-            );
-        }
-        if url.scheme_str() != Some("http") {
-            return Err("only http is spoken: write http://host:9090");
-        }
+        let is_tls = match url.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err("only http and https are spoken: write http://host:9090"),
+        };
         let authority = url.authority().map_or("", axum::http::uri::Authority::as_str);
         if authority.contains('@') {
             return Err("it names a user, and an address is no place for a password: leave that part out");
@@ -65,7 +66,10 @@ impl FromStr for PrometheusUrl {
         if authority.is_empty() || url.query().is_some() || text.contains('#') {
             return Err("write a host and at most a path: http://host:9090");
         }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
+        let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port_u16().unwrap_or(if is_tls { HTTPS } else { 80 });
+        let path = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { place: Place { host, port, is_tls }, path })
     }
 }
 
@@ -81,24 +85,10 @@ impl FromStr for LabelName {
     }
 }
 
-impl PrometheusUrl {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl LabelName {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for PrometheusUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

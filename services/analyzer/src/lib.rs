@@ -15,14 +15,7 @@ use chassis::Core;
 
 /// Runs the service.
 pub fn serve(core: &Core) {
-    let source = core.prometheus.as_ref().map(prometheus::Prometheus::new).transpose();
-    match source {
-        Ok(source) => {
-            chassis::serve(core, handler::Analyzer { source: source.map(source::Source::new) });
-        }
-        Err(error) => {
-            tracing::error!("the client for Prometheus can't be made, so the process stops: {error}");
-            core.stop.cancel();
-        }
-    }
+    let source =
+        core.prometheus.as_ref().map(|configured| source::Source::new(prometheus::Prometheus::new(configured)));
+    chassis::serve(core, handler::Analyzer { source });
 }

@@ -1,13 +1,16 @@
 //! The outside world: one question to Prometheus, bounded in time and size. Whatever goes wrong comes back as a word and a sentence,
 //! because a verdict has to say why it has no numbers.
 
-use std::error::Error as _;
 use std::time::Duration;
 
+use bytes::Bytes;
+use chassis::PrometheusUrl;
+use chassis::outbound::{End, Limits, Reply, Unanswered};
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
 use judge::Trouble;
 use prometheus_http_query::response::{Data, InstantVector, RangeVector, Sample};
-use prometheus_http_query::{Client, Error};
-use reqwest::{Response, StatusCode};
 use rollout::At;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,8 +19,7 @@ use tokio::sync::Semaphore;
 /// A question is given up after so long.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// What Prometheus itself may spend on it, so that it does not work for nobody.
-const EVALUATION_MS: i64 = 25_000;
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const EVALUATION: &str = "25s";
 /// Largest answer.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Questions that are on their way at once, over all rollouts: more would take turns in Prometheus too.
@@ -27,7 +29,7 @@ const EXCERPT_CHARS: usize = 200;
 
 /// A Prometheus that can be asked.
 pub(crate) struct Prometheus {
-    client: Client,
+    url: PrometheusUrl,
     tenant_label: Option<String>,
     calls: Semaphore,
 }
@@ -51,21 +53,10 @@ impl Failed {
 }
 
 impl Prometheus {
-    /// A client for the configured one: no redirects, no proxy.
-    ///
-    /// # Errors
-    /// A sentence.
-    pub(crate) fn new(configured: &chassis::Prometheus) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(CALL_LIMIT)
-            .build()
-            .map_err(|cause| cause.to_string())?;
-        let client = Client::from(client, configured.url.as_str()).map_err(|cause| cause.to_string())?;
+    /// The configured one.
+    pub(crate) fn new(configured: &chassis::Prometheus) -> Self {
         let tenant_label = configured.tenant_label.as_ref().map(|label| label.as_str().to_owned());
-        Ok(Self { client, tenant_label, calls: Semaphore::new(CALLS_MAX) })
+        Self { url: configured.url.clone(), tenant_label, calls: Semaphore::new(CALLS_MAX) }
     }
 
     /// The label that is forced into every selector.
@@ -76,28 +67,47 @@ impl Prometheus {
     /// Asks for the value of an expression at an instant.
     pub(crate) async fn ask(&self, query: &str, at: At) -> Result<Data, Failed> {
         let Ok(_turn) = self.calls.acquire().await else { return Err(Failed::source("can't be asked any more")) };
-        let late = |_| Failed::source(format!("did not answer within {} s", CALL_LIMIT.as_secs()));
-        tokio::time::timeout(CALL_LIMIT, self.asked(query, at)).await.map_err(late)?
+        let limits = Limits { time: CALL_LIMIT, bytes: BODY_BYTES_MAX };
+        // Which addresses it has is the operator's word, not a policy's.
+        let reply = self.url.place.exchange(self.question(query, at)?, limits, |_| Ok(())).await;
+        read(reply.map_err(unanswered)?)
     }
 
-    async fn asked(&self, query: &str, at: At) -> Result<Data, Failed> {
-        let question = self.client.query(query).timeout(EVALUATION_MS).query("time", seconds(at));
-        let response = question.post_raw().await.map_err(|error| unanswered(&error))?;
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(Failed::source(format!("answered {}: redirects are not followed", status.as_u16())));
+    fn question(&self, query: &str, at: At) -> Result<Request<Full<Bytes>>, Failed> {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", query)
+            .append_pair("time", &seconds(at))
+            .append_pair("timeout", EVALUATION)
+            .finish();
+        Request::post(format!("{}/api/v1/query", self.url.path))
+            .header(HOST, self.url.place.authority())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Full::from(form))
+            .map_err(|_| Failed::source("can't be asked at this address"))
+    }
+}
+
+fn read(Reply { head, body, end }: Reply) -> Result<Data, Failed> {
+    let status = head.status;
+    if status.is_redirection() {
+        return Err(Failed::source(format!("answered {}: redirects are not followed", status.as_u16())));
+    }
+    let is_about_the_query = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
+    if status != StatusCode::OK && !is_about_the_query {
+        return Err(Failed::source(format!("answered {}", status.as_u16())));
+    }
+    match end {
+        End::Whole => {}
+        End::TooLong => {
+            return Err(Failed::source(format!("answered with more than {} MiB", BODY_BYTES_MAX / 1024 / 1024)));
         }
-        let is_about_the_query = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
-        if status != StatusCode::OK && !is_about_the_query {
-            return Err(Failed::source(format!("answered {}", status.as_u16())));
-        }
-        let body = bounded(response).await?;
-        let no_answer = || Failed::source(format!("answered {} with something that is no result", status.as_u16()));
-        let answer: Answer<'_> = serde_json::from_slice(&body).map_err(|_| no_answer())?;
-        match answer.data.filter(|_| answer.status == "success") {
-            Some(outcome) => outcome.data().ok_or_else(no_answer),
-            None => Err(Failed::refused(format!("refused the query: {}", excerpt(&answer.error.unwrap_or_default())))),
-        }
+        End::Broken => return Err(Failed::source("broke its answer off")),
+    }
+    let no_answer = || Failed::source(format!("answered {} with something that is no result", status.as_u16()));
+    let answer: Answer<'_> = serde_json::from_slice(&body).map_err(|_| no_answer())?;
+    match answer.data.filter(|_| answer.status == "success") {
+        Some(outcome) => outcome.data().ok_or_else(no_answer),
+        None => Err(Failed::refused(format!("refused the query: {}", excerpt(&answer.error.unwrap_or_default())))),
     }
 }
 
@@ -131,23 +141,10 @@ impl Outcome<'_> {
     }
 }
 
-async fn bounded(mut response: Response) -> Result<Vec<u8>, Failed> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| Failed::source("broke its answer off"))? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(Failed::source(format!("answered with more than {} MiB", BODY_BYTES_MAX / 1024 / 1024)));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn unanswered(error: &Error) -> Failed {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<reqwest::Error>());
-    Failed::source(match cause {
-        Some(cause) if cause.is_connect() => "can't be reached",
-        Some(cause) if cause.is_timeout() => "did not answer in time",
-        _ => "did not answer as HTTP does",
+fn unanswered(unanswered: Unanswered) -> Failed {
+    Failed::source(match unanswered {
+        Unanswered::NotSent(why) => format!("can't be reached: {}", excerpt(&why)),
+        Unanswered::Unsure(why) => format!("did not answer: {}", excerpt(&why)),
     })
 }
 

@@ -9,12 +9,11 @@ use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use chassis::outbound::{HTTPS, Place};
 use url::{Host, Url};
 
-pub(crate) use client::{Client, Failed, Reply};
-
-/// The port of https, the only one that needs no entry.
-const HTTPS: u16 = 443;
+pub(crate) use chassis::outbound::Unanswered;
+pub(crate) use client::{Reply, post};
 
 /// Hosts with a port that an operator has freed: `http` and private addresses are good there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,9 +58,7 @@ fn named<S: AsRef<str>>(host: &Host<S>) -> String {
 /// A URL that something may be sent to, once its host was resolved to addresses that are good.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    host: String,
-    port: u16,
-    is_tls: bool,
+    place: Place,
     /// Path and query: that of a Slack webhook is a secret.
     path: String,
     /// Whether an operator has freed host and port.
@@ -70,7 +67,7 @@ pub(crate) struct Target {
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        self.place.fmt(f)
     }
 }
 
@@ -91,7 +88,7 @@ impl Target {
         let name = named(&host);
         let is_freed = allowed.frees(&name, port);
         let path = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-        let target = Self { host: name, port, is_tls, path, is_freed };
+        let target = Self { place: Place { host: name, port, is_tls }, path, is_freed };
         if !is_freed && !is_tls {
             return Err(format!(
                 "goes to {target:?} without https: list it in TIDEGATE_OUTBOUND_ALLOW if that is meant"
@@ -112,7 +109,7 @@ impl Target {
     pub(crate) fn check_name(&self, limit: Duration) -> Result<(), String> {
         let (asked, answered) = (self.clone(), mpsc::channel());
         std::thread::spawn(move || {
-            let found = (asked.host.as_str(), asked.port).to_socket_addrs();
+            let found = (asked.place.host.as_str(), asked.place.port).to_socket_addrs();
             // Nobody waits any more after the limit.
             let _ = answered.0.send(found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>()));
         });
@@ -136,23 +133,16 @@ impl Target {
         &self.path
     }
 
-    /// What the header `Host` says.
-    fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let default = if self.is_tls { HTTPS } else { 80 };
-        if self.port == default { host } else { format!("{host}:{}", self.port) }
-    }
-
     /// Whether all addresses of the host are good: one that is not refuses them all, since nobody knows which one is used.
     fn permits(&self, addresses: &[IpAddr]) -> Result<(), String> {
         let bad = addresses.iter().find_map(|address| address::kind(*address).map(|kind| (address, kind)));
         match bad {
             Some((address, kind)) if !self.is_freed => Err(format!(
                 "goes to {}, a {kind} address: list {self:?} in TIDEGATE_OUTBOUND_ALLOW if that is meant",
-                if address.to_string() == self.host {
+                if address.to_string() == self.place.host {
                     address.to_string()
                 } else {
-                    format!("{} ({address})", self.host)
+                    format!("{} ({address})", self.place.host)
                 }
             )),
             _ => Ok(()),

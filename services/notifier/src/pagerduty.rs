@@ -4,7 +4,7 @@ use rollout::At;
 use serde_json::json;
 use store::Delivery;
 
-use crate::outbound::{Client, Target};
+use crate::outbound::{Target, post};
 use crate::secret::Secret;
 use crate::sender::{Answer, sorted};
 use crate::told::Kind;
@@ -22,14 +22,14 @@ impl PagerDuty {
         Self { alerts: place.at("/v2/enqueue"), changes: place.at("/v2/change/enqueue"), key }
     }
 
-    pub(crate) async fn send(&self, client: &Client, row: &Delivery, now: At) -> Answer {
+    pub(crate) async fn send(&self, row: &Delivery, now: At) -> Answer {
         let mut body = row.body.clone();
         body["routing_key"] = json!(self.key.expose());
         if row.is_unsure {
             body["payload"]["custom_details"]["repeat"] = json!(true);
         }
         let target = if row.kind == Kind::Change.name() { &self.changes } else { &self.alerts };
-        let reply = client.post(target, &[], body.to_string().into_bytes(), now).await;
+        let reply = post(target, &[], body.to_string().into_bytes(), now).await;
         sorted(reply, |text| self.key.hidden_in(text))
     }
 }

@@ -18,7 +18,6 @@ use uuid::Uuid;
 use chassis::{Core, Metrics, Stamped, Trace, failpoint, say_now};
 
 use crate::handler::{NAME, SOURCE, message_id};
-use crate::outbound::Client;
 use crate::pagerduty::PagerDuty;
 use crate::slack::Slack;
 use crate::told::{Channel, Kind};
@@ -43,11 +42,11 @@ pub(crate) enum Receiver {
 }
 
 impl Receiver {
-    async fn send(&self, client: &Client, row: &Delivery, receipt: Option<&str>, now: At) -> Answer {
+    async fn send(&self, row: &Delivery, receipt: Option<&str>, now: At) -> Answer {
         match self {
-            Self::Slack(slack) => slack.send(client, row, receipt, now).await,
-            Self::PagerDuty(pagerduty) => pagerduty.send(client, row, now).await,
-            Self::Webhook(webhook) => webhook.send(client, row, now).await,
+            Self::Slack(slack) => slack.send(row, receipt, now).await,
+            Self::PagerDuty(pagerduty) => pagerduty.send(row, now).await,
+            Self::Webhook(webhook) => webhook.send(row, now).await,
         }
     }
 
@@ -89,7 +88,7 @@ impl Counted {
 
 /// Sends what is due at a channel until the process stops.
 pub(crate) async fn send(core: Core, channel: Channel, receiver: Receiver, counted: Counted) {
-    let mut sender = Sender { core, channel, receiver, counted, client: Client::new(), not_before: At(0) };
+    let mut sender = Sender { core, channel, receiver, counted, not_before: At(0) };
     while !sender.core.stop.is_cancelled() {
         let at = sender.step().await.unwrap_or_else(|error| {
             tracing::warn!("can't read what is to be told to {}, trying again: {error:#}", channel.name());
@@ -107,7 +106,6 @@ struct Sender {
     channel: Channel,
     receiver: Receiver,
     counted: Counted,
-    client: Client,
     /// Until then the whole channel waits.
     not_before: At,
 }
@@ -145,7 +143,7 @@ impl Sender {
                 let _ = failpoint::reach("notifier_before_send").await;
                 let now = self.core.clock.now();
                 let answer = tokio::select! {
-                    answer = self.receiver.send(&self.client, &taken, receipt.as_deref(), now) => answer,
+                    answer = self.receiver.send(&taken, receipt.as_deref(), now) => answer,
                     // It stays `sending`: nobody knows whether it arrived, so the next start repeats it.
                     () = self.core.stop.cancelled() => return Ok(()),
                 };

@@ -5,7 +5,7 @@ use rollout::At;
 use serde_json::{Value, json};
 use store::Delivery;
 
-use crate::outbound::{Client, Failed, Reply, Target};
+use crate::outbound::{Reply, Target, Unanswered, post};
 use crate::secret::Secret;
 use crate::sender::{Answer, sorted};
 
@@ -31,15 +31,15 @@ pub(crate) enum Slack {
 
 impl Slack {
     /// Sends a message, or changes the one that `receipt` names.
-    pub(crate) async fn send(&self, client: &Client, row: &Delivery, receipt: Option<&str>, now: At) -> Answer {
+    pub(crate) async fn send(&self, row: &Delivery, receipt: Option<&str>, now: At) -> Answer {
         let body = if row.is_unsure { repeated(row.body.clone()) } else { row.body.clone() };
         match self {
             Self::Incoming(target) => {
-                let reply = client.post(target, &[], body.to_string().into_bytes(), now).await;
+                let reply = post(target, &[], body.to_string().into_bytes(), now).await;
                 sorted(reply, |text| text.replace(target.path(), "***"))
             }
             Self::App { place, token, channel } => {
-                let call = Call { client, place, token, now };
+                let call = Call { place, token, now };
                 let there = receipt.and_then(|receipt| receipt.split_once('/'));
                 if let Some((channel, ts)) = there {
                     let answer = call.say("chat.update", with(&body, &[("channel", channel), ("ts", ts)])).await;
@@ -56,7 +56,6 @@ impl Slack {
 
 /// One call of the web API.
 struct Call<'a> {
-    client: &'a Client,
     place: &'a Target,
     token: &'a Secret,
     now: At,
@@ -68,14 +67,13 @@ impl Call<'_> {
             HeaderValue::from_str(&format!("Bearer {}", self.token.expose())).expect("a secret is one printable word");
         bearer.set_sensitive(true);
         let target = self.place.at(&format!("/api/{method}"));
-        let reply =
-            self.client.post(&target, &[(AUTHORIZATION, bearer)], body.to_string().into_bytes(), self.now).await;
+        let reply = post(&target, &[(AUTHORIZATION, bearer)], body.to_string().into_bytes(), self.now).await;
         understood(reply, |text| self.token.hidden_in(text))
     }
 }
 
 /// The web API answers 200 to nearly everything; what happened is in the body.
-fn understood(reply: Result<Reply, Failed>, hidden: impl Fn(&str) -> String) -> Answer {
+fn understood(reply: Result<Reply, Unanswered>, hidden: impl Fn(&str) -> String) -> Answer {
     let Ok(Reply { status: 200, body, retry_after_ms }) = &reply else { return sorted(reply, hidden) };
     let answer: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     if answer["ok"] == true {

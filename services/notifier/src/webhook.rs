@@ -9,7 +9,7 @@ use rollout::At;
 use sha2::Sha256;
 use store::Delivery;
 
-use crate::outbound::{Client, Target};
+use crate::outbound::{Target, post};
 use crate::secret::Secret;
 use crate::sender::{Answer, sorted};
 
@@ -28,7 +28,7 @@ impl Webhook {
         Self { target, secret }
     }
 
-    pub(crate) async fn send(&self, client: &Client, row: &Delivery, now: At) -> Answer {
+    pub(crate) async fn send(&self, row: &Delivery, now: At) -> Answer {
         let body = row.body.to_string();
         let signature = signature(self.secret.expose(), now.0 / 1_000, &body);
         let mut headers =
@@ -36,7 +36,7 @@ impl Webhook {
         if row.is_unsure {
             headers.push((REPEAT, HeaderValue::from_static("true")));
         }
-        let reply = client.post(&self.target, &headers, body.into_bytes(), now).await;
+        let reply = post(&self.target, &headers, body.into_bytes(), now).await;
         sorted(reply, |text| self.secret.hidden_in(text))
     }
 }

@@ -33,7 +33,7 @@ fn all_mistakes_are_said_together_and_without_control_characters() {
 }
 
 #[test]
-fn a_prometheus_has_an_http_address_without_a_user() {
+fn a_prometheus_has_an_address_of_http_or_https_without_a_user() {
     let read = |url: &str, label: Option<&str>| {
         let (url, label) = (url.to_owned(), label.map(str::to_owned));
         let mut environment = Environment::new(move |name: &str| match name {
@@ -44,9 +44,15 @@ fn a_prometheus_has_an_http_address_without_a_user() {
         let prometheus = Prometheus::read(&mut environment);
         environment.finish().map(|()| prometheus.unwrap()).map_err(|mistakes| mistakes.to_string())
     };
-    for url in ["http://127.0.0.1:9090", "http://metrics.example/prometheus/"] {
+    for (url, authority, path, is_tls) in [
+        ("http://127.0.0.1:9090", "127.0.0.1:9090", "", false),
+        ("http://metrics.example/prometheus/", "metrics.example", "/prometheus", false),
+        ("https://metrics.example", "metrics.example", "", true),
+        ("https://[::1]:9443/a/b", "[::1]:9443", "/a/b", true),
+    ] {
         let read = read(url, Some("tenant")).unwrap();
-        assert_eq!(read.url.as_str(), url.trim_end_matches('/'));
+        let place = &read.url.place;
+        assert_eq!((place.authority().as_str(), read.url.path.as_str(), place.is_tls), (authority, path, is_tls));
         assert_eq!(read.tenant_label.unwrap().as_str(), "tenant");
     }
     for url in [
@@ -57,7 +63,7 @@ fn a_prometheus_has_an_http_address_without_a_user() {
         "http://",
         "http://h/?a=b",
         "ftp://h",
-        "https://h",
+        "https://ana@h",
     ] {
         assert!(read(url, None).unwrap_err().contains(Prometheus::URL), "{url}");
     }

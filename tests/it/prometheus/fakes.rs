@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::house::{House, Upstream};
+use crate::tls::Authority;
 
 /// Queries that were asked, and answers by the name of the series that they begin with.
 type Asked = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
@@ -40,6 +41,7 @@ async fn reply(State(asked): State<Asked>, form: String) -> Response {
     let name = query.split('{').next().unwrap().trim_start_matches("fake_").to_owned();
     asked.lock().unwrap().push(query);
     match name.as_str() {
+        "good" => vector(&["0.1"]),
         "nan" => vector(&["NaN"]),
         "infinite" => vector(&["+Inf"]),
         "empty" => vector(&[]),
@@ -131,6 +133,37 @@ async fn whatever_a_broken_prometheus_answers_holds_with_its_reason_and_never_pa
     let asked = asked.lock().unwrap();
     assert!(asked.iter().any(|query| query == "fake_nan{v=\"2\"}"), "{asked:?}");
     assert!(asked.iter().all(|query| !query.contains("rate(")));
+}
+
+/// A house that asks a Prometheus behind TLS, on a machine that trusts one authority.
+fn asking(place: &str, trusted: &str) -> House {
+    let url = format!("https://{place}");
+    House::start_told(&[("TIDEGATE_PROMETHEUS_URL", &url), ("SSL_CERT_FILE", trusted)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_behind_tls_is_asked_when_its_certificate_is_trusted_and_told_nothing_when_it_is_not() {
+    let (url, asked) = fake().await;
+    let files = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let trusted = ours.file(files.path());
+    let (old, new) = (Upstream::start("1").await, Upstream::start("2").await);
+    let query = json!({"value": "fake_good{v=\"{version}\"}"});
+    let checks = json!([{"metric": "x", "query": query, "rules": {"gt": 0.5}, "interval": "5s", "window": "step"}]);
+    for (authority, stage) in [(&theirs, "rolled_back"), (&ours, "completed")] {
+        let place = authority.in_front_of(url.trim_start_matches("http://")).await;
+        let house = asking(&place, &trusted);
+        house.serves("m", "1", &old.url).await;
+        house.version("m", "2", &new.url).await;
+        let id = house.promote("m", "2", &promotion(&checks)).await;
+        let rollout = house.ended(&id).await;
+        assert_eq!(rollout["stage"], stage, "{rollout}");
+        let check = &rollout["verdict"]["checks"][0];
+        let told = check["trouble"].as_str().unwrap_or_default();
+        let expected = format!("can't be reached: TLS with {place} failed: invalid peer certificate: UnknownIssuer");
+        assert_eq!(told.contains(&expected), stage == "rolled_back", "{check}");
+        assert_eq!(asked.lock().unwrap().is_empty(), stage == "rolled_back", "{check}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use judge::Span;
 use rollout::At;
 use store::{Delivery, Told};
 
-use crate::outbound::{Failed, Reply};
+use crate::outbound::{Reply, Unanswered};
 use crate::told::cut;
 
 /// The first wait after a failure; it doubles each time,
@@ -67,11 +67,11 @@ impl Reason {
 }
 
 /// Sorts what happened to a request by its status; `hidden` takes our secrets out of the receiver's words.
-pub(crate) fn sorted(reply: Result<Reply, Failed>, hidden: impl Fn(&str) -> String) -> Answer {
+pub(crate) fn sorted(reply: Result<Reply, Unanswered>, hidden: impl Fn(&str) -> String) -> Answer {
     let reply = match reply {
         Ok(reply) => reply,
-        Err(Failed::NotSent(why)) => return Answer::Later { why: hidden(&why), after_ms: None, is_unsure: false },
-        Err(Failed::Unsure(why)) => return Answer::Later { why: hidden(&why), after_ms: None, is_unsure: true },
+        Err(Unanswered::NotSent(why)) => return Answer::Later { why: hidden(&why), after_ms: None, is_unsure: false },
+        Err(Unanswered::Unsure(why)) => return Answer::Later { why: hidden(&why), after_ms: None, is_unsure: true },
     };
     let words: String = hidden(reply.body.trim()).chars().flat_map(shown).collect();
     let why = cut(&format!("answered {}: {words}", reply.status), WORDS_CHARS_MAX);
@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(answered(status, Some(30_000)), later);
         }
         let failed = |failed| matches!(sorted(Err(failed), str::to_owned), Answer::Later { is_unsure: true, .. });
-        assert!(failed(Failed::Unsure("gone".to_owned())) && !failed(Failed::NotSent("gone".to_owned())));
+        assert!(failed(Unanswered::Unsure("gone".to_owned())) && !failed(Unanswered::NotSent("gone".to_owned())));
     }
 
     #[test]
