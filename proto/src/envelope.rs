@@ -79,7 +79,22 @@ impl Event {
     /// # Errors
     /// [`Malformed`], naming what is wrong.
     pub fn structured(body: &[u8]) -> Result<Self, Malformed> {
-        let Value::Object(mut fields) = json(body)? else {
+        Self::in_json(json(body)?)
+    }
+
+    /// Reads the events of a batch, each for itself.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is no batch.
+    pub fn batch(body: &[u8]) -> Result<Vec<Result<Self, Malformed>>, Malformed> {
+        match json(body)? {
+            Value::Array(events) => Ok(events.into_iter().map(Self::in_json).collect()),
+            _ => Err(Malformed::Json("a batch is a list of events".to_owned())),
+        }
+    }
+
+    fn in_json(event: Value) -> Result<Self, Malformed> {
+        let Value::Object(mut fields) = event else {
             return Err(Malformed::Json("an event is an object".to_owned()));
         };
         let data = match (fields.remove("data"), fields.remove("data_base64")) {

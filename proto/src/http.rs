@@ -424,7 +424,35 @@ pub struct Problem {
 /// # Errors
 /// What is wrong with it, in a sentence that names the field; and the field, where it is one.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, (String, Option<String>)> {
-    let value = crate::envelope::json(body).map_err(|malformed| (malformed.to_string(), None))?;
+    typed(crate::envelope::json(body).map_err(|malformed| (malformed.to_string(), None))?)
+}
+
+/// What `POST /v1/events` took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventsTaken {
+    /// Each event, in the order in which they came.
+    pub items: Vec<EventTaken>,
+}
+
+/// An event that was taken, now or before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventTaken {
+    /// Of the event.
+    pub source: String,
+    /// Of the event.
+    pub id: String,
+    /// Of the event.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The rollout that it asks for; its row may follow a moment later.
+    pub rollout_id: RolloutId,
+}
+
+/// Takes a value as what it should be; the error is a sentence and, if it names one, the field.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, (String, Option<String>)> {
     serde_json::from_value(value).map_err(|cause| {
         let text = cause.to_string();
         let field = text.split('`').nth(1).filter(|_| text.contains("field")).map(str::to_owned);

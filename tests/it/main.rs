@@ -25,6 +25,7 @@ mod nats;
 mod nats_facts;
 mod notifying;
 mod observing;
+mod outside;
 mod overriding;
 mod pages;
 mod parked;

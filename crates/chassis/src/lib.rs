@@ -44,6 +44,6 @@ pub use prometheus::{LabelName, Prometheus, PrometheusUrl};
 pub use promotion::{Chosen, Promotable, Refused, promotable};
 pub use roster::{ALIVE, Heartbeat, Roster};
 pub use run::{run, until_signal};
-pub use say::{Stamped, say_now};
+pub use say::{Outside, Stamped, pass_on, say_now};
 pub use telemetry::{Trace, start_logging};
 pub use wheel::Pulse;

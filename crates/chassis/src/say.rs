@@ -1,6 +1,7 @@
 //! Saying: messages become rows of the outbox, each in the trace of its rollout.
 
-use proto::{Message, Stamp};
+use proto::subject::{Lane, Subject};
+use proto::{Event, Message, Stamp};
 use rollout::{At, RolloutId};
 use store::{Outgoing, Tx};
 
@@ -33,7 +34,7 @@ fn row(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
     let becomes = matches!(say.message, Message::VersionPromote(_)).then(|| RolloutId::of(&stamp.source, &stamp.id));
     event.traceparent = Some(match named.as_ref().or(becomes.as_ref()) {
         None => stamped.trace.child(),
-        Some(rollout) => of_rollout(stamped.service, say, rollout),
+        Some(rollout) => of_rollout(stamped.service, (&say.id, &say.message), rollout),
     });
     Outgoing {
         service: stamped.service,
@@ -46,13 +47,53 @@ fn row(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
     }
 }
 
+/// What another system said. It keeps its own source and id, by which it is known on every road.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// Who said it.
+    pub source: String,
+    /// What they call it.
+    pub id: String,
+    /// What is said.
+    pub message: Message,
+}
+
+/// Passes on what other systems said, inside a transaction of the caller's, commits it, and tells the bus. What was passed on
+/// before is not said again.
+///
+/// # Errors
+/// When the store does not take them.
+pub async fn pass_on(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, heard: &[Outside]) -> Result<(), store::Error> {
+    let rows: Vec<_> = heard.iter().map(|outside| passed_on(stamped, outside)).collect();
+    let said = tx.say(&rows).await?;
+    tx.commit().await?;
+    let _ = failpoint::reach("say_after_commit").await;
+    bus.announce(&said);
+    Ok(())
+}
+
+fn passed_on(stamped: &Stamped<'_>, Outside { source, id, message }: &Outside) -> Outgoing {
+    let stamp = Stamp { id: id.clone(), source: source.clone(), at: stamped.at, traceparent: None };
+    let traceparent = Some(of_rollout(stamped.service, (id, message), &RolloutId::of(source, id)));
+    let event = Event { traceparent, ..message.event(&stamp) };
+    Outgoing {
+        service: stamped.service,
+        message_id: rollout::forwarded_id(source, id),
+        rollout_id: None,
+        subject: Subject { lane: Lane::In, ..message.subject() }.to_string(),
+        headers: "{}".to_owned(),
+        body: event.to_json(),
+        created_at: stamped.at,
+    }
+}
+
 /// What is said about a rollout is in the rollout's trace; outside of a cause of that trace it gets a span of its own.
-fn of_rollout(service: &'static str, say: &Say, rollout: &RolloutId) -> String {
+fn of_rollout(service: &'static str, (id, message): (&str, &Message), rollout: &RolloutId) -> String {
     let trace = Trace::of_rollout(rollout);
     if trace.is_here() {
         return trace.child();
     }
-    said_span(service, &trace, &say.id, &say.message, rollout).in_scope(|| trace.child())
+    said_span(service, &trace, id, message, rollout).in_scope(|| trace.child())
 }
 
 /// Says messages inside a transaction of the caller's, commits it, and tells the bus: for those who handle no messages.

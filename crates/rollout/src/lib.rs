@@ -21,7 +21,7 @@ pub use decide::{Decision, Refusal, decide, fold};
 pub use fact::{Before, Fact, Seen, Verb, What};
 pub use instant::At;
 pub use intent::Intent;
-pub use name::{BadName, Model, PolicyName, RolloutId, RouterName, Tenant, Version};
+pub use name::{BadName, Model, PolicyName, RolloutId, RouterName, Tenant, Version, forwarded_id};
 pub use plan::{
     Gate, Health, ModelSpec, Off, OnDrift, OnLeaseExpired, PageResolve, Plan, Smoke, Step, Strategy, WhenLive, Workload,
 };

@@ -156,7 +156,7 @@ impl RolloutId {
     /// message can name the rollout before its row exists, and every road of one event leads to one rollout.
     #[must_use]
     pub fn of(source: &str, message_id: &str) -> Self {
-        let digest = Sha256::new().chain_update(source).chain_update([0]).chain_update(message_id).finalize();
+        let digest = identity(source, message_id);
         let letters = (0..25).map(|letter| {
             let value = (0..5).fold(0usize, |value, bit| {
                 let at = letter * 5 + bit;
@@ -166,6 +166,22 @@ impl RolloutId {
         });
         Self(std::iter::once('r').chain(letters).collect())
     }
+}
+
+/// The id under which a message from outside is passed on: `x.` and 32 hex digits of the digest that also names its rollout, whatever
+/// its sender calls it.
+#[must_use]
+pub fn forwarded_id(source: &str, message_id: &str) -> String {
+    use std::fmt::Write as _;
+    identity(source, message_id).iter().take(16).fold("x.".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What identifies a message: its id within its source.
+fn identity(source: &str, message_id: &str) -> [u8; 32] {
+    Sha256::new().chain_update(source).chain_update([0]).chain_update(message_id).finalize().into()
 }
 
 fn begins_with(text: &str, allowed: fn(u8) -> bool) -> bool {
@@ -193,5 +209,12 @@ mod tests {
         assert_eq!(id, RolloutId::of("/ci", "1"));
         assert_ne!(id, RolloutId::of("/ci1", ""));
         assert!(RolloutId::new(id.as_str()).is_ok());
+    }
+
+    #[test]
+    fn a_message_from_outside_is_passed_on_under_the_digest_of_its_identity() {
+        // printf '/ci\0001' | sha256sum
+        assert_eq!(forwarded_id("/ci", "1"), "x.a62f952275bfeb8c9f8318a5271b2b27");
+        assert_ne!(forwarded_id("/ci1", ""), forwarded_id("/ci", "1"));
     }
 }

@@ -40,6 +40,8 @@ pub(super) enum Content {
     Json(fn(&mut SchemaGenerator) -> Schema),
     /// A policy, YAML or JSON.
     Policy,
+    /// CloudEvents that ask for a promotion.
+    Events,
     /// Text of another media type.
     Other(&'static str),
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::calls::{self, Call, Content, Parameter};
 use crate::http::{Problem, RolloutFact};
+use crate::messages::VersionPromote;
 
 /// The whole document.
 pub(super) fn document() -> Value {
@@ -88,6 +89,25 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
         Content::Policy => {
             let schema = generator.subschema_for::<Policy>();
             json!({"application/yaml": {"schema": schema}, "application/json": {"schema": schema}})
+        }
+        Content::Events => {
+            let data = generator.subschema_for::<VersionPromote>();
+            let event = json!({
+                "type": "object",
+                "required": ["specversion", "id", "source", "type", "data"],
+                "properties": {
+                    "specversion": {"const": "1.0"},
+                    "id": {"type": "string"},
+                    "source": {"type": "string"},
+                    "type": {"const": "dev.tidegate.version.promote.v1"},
+                    "data": data,
+                },
+            });
+            json!({
+                "application/cloudevents+json": {"schema": event},
+                "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
+                "application/json": {"schema": data},
+            })
         }
         Content::Other(media) => json!({*media: {"schema": {"type": "string"}}}),
     }

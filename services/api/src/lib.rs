@@ -9,6 +9,7 @@ mod internal;
 mod listener;
 mod model;
 mod observation;
+mod outside;
 mod pages;
 mod parked;
 mod policy;
@@ -73,6 +74,7 @@ fn routes(core: &Core) -> Router {
         .route("/v1/rollouts/{id}/history", get(rollouts::history))
         .route("/v1/rollouts/{id}/{verb}", post(verb::say))
         .route("/v1/events", get(events::open).with_state(events::Open::new(core)))
+        .route("/v1/events", post(outside::post))
         .route("/v1/observations", post(observation::post))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::show))

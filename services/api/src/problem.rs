@@ -95,6 +95,12 @@ impl Refusal {
         self
     }
 
+    /// Its field stands in something larger.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.field = self.field.map(|field| format!("{place}{field}"));
+        self
+    }
+
     pub(crate) fn rollout(mut self, id: &RolloutId) -> Self {
         self.rollout_id = Some(id.clone());
         self

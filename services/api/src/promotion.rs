@@ -10,6 +10,7 @@ use proto::http::{DryRun, NewPromotion, Promoted, ResolvedRow};
 use proto::{Message, VersionPromote};
 use rollout::{Model, RolloutId, Tenant, Version, WhenLive};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::model::{bad_policy, check_policy};
 use crate::problem::{Answer, NAME_BYTES_MAX, REASON_BYTES_MAX, Refusal, body, bounded, name};
@@ -24,11 +25,7 @@ pub(crate) async fn promote(
 ) -> Answer<Response> {
     let (model, version): (Model, Version) = (name("model", &model)?, name("version", &version)?);
     let new: NewPromotion = if bytes.is_empty() { NewPromotion::default() } else { body(&bytes)? };
-    if let Some(policy) = &new.policy {
-        check_policy(policy)?;
-    }
-    bounded("requested_by", new.requested_by.as_deref(), NAME_BYTES_MAX)?;
-    bounded("reason", new.reason.as_deref(), REASON_BYTES_MAX)?;
+    check_words(new.policy.as_ref(), new.requested_by.as_deref(), new.reason.as_deref())?;
     let tenant = Tenant::default();
     let asked = Asked {
         headers: &headers,
@@ -52,11 +49,7 @@ pub(crate) async fn promote(
     if asking.dry_run {
         return Ok(Json(dry_run(&core, message, found).await?).into_response());
     }
-    if let Some(why) = core.backlog().await? {
-        return Err(Refusal::unavailable(format!(
-            "{why}; new rollouts are taken once they were, rollback and cancel always"
-        )));
-    }
+    no_backlog(&core).await?;
     Ok(accepted(&asked.say(&core, Message::VersionPromote(message)).await?))
 }
 
@@ -110,7 +103,24 @@ impl Asking {
     }
 }
 
-async fn check(core: &Core, message: &VersionPromote) -> Answer<Promotable> {
+/// Refuses new rollouts while too much waits.
+pub(crate) async fn no_backlog(core: &Core) -> Answer<()> {
+    match core.backlog().await? {
+        None => Ok(()),
+        Some(why) => Err(Refusal::unavailable(format!(
+            "{why}; new rollouts are taken once they were, rollback and cancel always"
+        ))),
+    }
+}
+
+/// Checks the words of a promotion, which need no rows.
+pub(crate) fn check_words(policy: Option<&Value>, requested_by: Option<&str>, reason: Option<&str>) -> Answer<()> {
+    policy.map_or(Ok(()), check_policy)?;
+    bounded("requested_by", requested_by, NAME_BYTES_MAX)?;
+    bounded("reason", reason, REASON_BYTES_MAX)
+}
+
+pub(crate) async fn check(core: &Core, message: &VersionPromote) -> Answer<Promotable> {
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let found = promotable(&mut rows, message, core.prometheus.as_ref()).await?.map_err(|refused| refusal(&refused))?;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::problem::{Answer, Refusal};
 
 /// Who says it.
-const SERVICE: &str = "api";
+pub(crate) const SERVICE: &str = "api";
 /// The source of its messages.
 pub(crate) const SOURCE: &str = "/tidegate/api";
 /// How long a write waits for its outcome before it answers 202.
@@ -125,9 +125,7 @@ impl Asked<'_> {
         for message in messages {
             let id = if says.is_empty() { id.clone() } else { format!("cmd.{}", Uuid::now_v7().simple()) };
             let stamp = Stamp { id: id.clone(), source: SOURCE.to_owned(), at: core.clock.now(), traceparent: None };
-            if message.event(&stamp).to_json().len() > MESSAGE_BYTES_MAX - STAMP_BYTES {
-                return Err(Refusal::unprocessable("too_large", "the request does not fit into a message of 64 KiB"));
-            }
+            fits(&message, &stamp)?;
             says.push(Say { id, message });
         }
         let mut tx = core.store.begin().await?;
@@ -140,6 +138,14 @@ impl Asked<'_> {
         say_now(&core.bus, tx, &stamped, &says).await?;
         Ok(says.into_iter().map(|say| say.id).collect())
     }
+}
+
+/// Refuses what would not fit into a message.
+pub(crate) fn fits(message: &Message, stamp: &Stamp<'_>) -> Answer<()> {
+    if message.event(stamp).to_json().len() > MESSAGE_BYTES_MAX - STAMP_BYTES {
+        return Err(Refusal::unprocessable("too_large", "the request does not fit into a message of 64 KiB"));
+    }
+    Ok(())
 }
 
 /// What a write waits for.

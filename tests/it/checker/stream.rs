@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proto::Event;
 use proto::subject::fits;
 use rollout::{At, Rollout, RolloutId};
 use store::{Reader, Said};
@@ -30,6 +31,7 @@ const CONSUMERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("registry-writer", &["tg.cmd.*.*.model.*", "tg.cmd.*.*.version.*", "tg.cmd.*.*.policy.*"]),
+    ("registry-writer", &["tg.in.*.*.version.*"]),
     ("registry-writer", &["tg.news.*.*.rollout.moved"]),
     ("analyzer", &["tg.normal.*.*.analysis.run"]),
     ("analyzer", &["tg.obs.>"]),
@@ -54,7 +56,8 @@ pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout]) -> Vec
     for said in stream.iter().filter(|said| scheduled(said)) {
         wrong.extend(without_effect(reader, said, &facts).await);
     }
-    for said in stream.iter().filter(|said| fits("tg.cmd.*.*.version.promote", &said.subject)) {
+    let promotes = ["tg.cmd.*.*.version.promote", "tg.in.*.*.version.promote"];
+    for said in stream.iter().filter(|said| promotes.iter().any(|filter| fits(filter, &said.subject))) {
         wrong.extend(without_rollout(reader, said, &facts).await);
     }
     for (source, id) in &facts.both {
@@ -71,8 +74,13 @@ fn scheduled(said: &Said) -> bool {
     CONSUMERS.iter().any(|consumer| takes(&consumer))
 }
 
-fn source(said: &Said) -> String {
-    format!("/tidegate/{}", said.service)
+/// Its source, and its id there: what came from outside keeps its own.
+fn identity(said: &Said) -> (String, String) {
+    let event = fits("tg.in.>", &said.subject).then(|| Event::structured(said.body.as_bytes()).ok()).flatten();
+    event.map_or_else(
+        || (format!("/tidegate/{}", said.service), said.message_id.clone()),
+        |event| (event.source, event.id),
+    )
 }
 
 /// What was said in the last moment before a stop is left for the next start.
@@ -83,7 +91,8 @@ const LAST_MOMENT_MS: i64 = 2_000;
 async fn unsettled(reader: &mut Reader, service: &str, mine: &[&Said], end: At) -> Vec<String> {
     let (mut open, mut wrong, mut has_settled) = (Vec::new(), Vec::new(), false);
     for said in mine {
-        let outcome = reader.rows().outcome(service, &source(said), &said.message_id).await.unwrap();
+        let (source, id) = identity(said);
+        let outcome = reader.rows().outcome(service, &source, &id).await.unwrap();
         has_settled |= outcome.is_some();
         match outcome {
             Some(_) => wrong.append(&mut open),
@@ -128,7 +137,7 @@ impl Facts {
 
 /// What stage-scheduler says that it applied is in a log, and what it refused is among the refusals.
 async fn without_effect(reader: &mut Reader, said: &Said, facts: &Facts) -> Option<String> {
-    let key = (source(said), said.message_id.clone());
+    let key = identity(said);
     let (outcome, reason) = reader.rows().outcome("stage-scheduler", &key.0, &key.1).await.unwrap()?;
     let is_there = match outcome.as_str() {
         "applied" => facts.moved.contains(&key),
@@ -143,8 +152,9 @@ async fn without_effect(reader: &mut Reader, said: &Said, facts: &Facts) -> Opti
 
 /// Each promote that registry-writer applied ends as a rollout, refused ones too.
 async fn without_rollout(reader: &mut Reader, said: &Said, facts: &Facts) -> Option<String> {
-    let (outcome, _) = reader.rows().outcome("registry-writer", &source(said), &said.message_id).await.unwrap()?;
-    let id = RolloutId::of(&source(said), &said.message_id);
+    let (source, id) = identity(said);
+    let (outcome, _) = reader.rows().outcome("registry-writer", &source, &id).await.unwrap()?;
+    let id = RolloutId::of(&source, &id);
     let is_lost = outcome == "applied" && !facts.versions.contains_key(id.as_str());
     is_lost.then(|| format!("{} is marked as applied without its effect: it is lost", said.message_id))
 }

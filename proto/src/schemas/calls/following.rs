@@ -1,7 +1,7 @@
 //! Following along, and telling what only others know.
 
 use super::{CURSOR, Call, Content, KEY, LIMIT, Parameter, READ, WRITE, json_of};
-use crate::http::{Command, Observation, Page, ParkedView, ParkedWhole, Unparked};
+use crate::http::{Command, EventsTaken, Observation, Page, ParkedView, ParkedWhole, Unparked};
 
 const EVENTS: &[Parameter] = &[
     Parameter { place: "query", name: "rollout", kind: "string", does: "One rollout alone: its id, or its model." },
@@ -24,6 +24,16 @@ pub(super) const CALLS: &[Call] = &[
         answers: &[(200, "The stream; it ends when the server stops.", Some(Content::Other("text/event-stream")))],
         refusals: &[400, 403, 404, 422, 429, 503],
         ..READ
+    },
+    Call {
+        path: "/v1/events",
+        id: "takeEvents",
+        group: "events",
+        does: "Takes CloudEvents of type `dev.tidegate.version.promote.v1` from other systems: structured, a batch, or binary with headers such as ce-id. The same source and id are one rollout, however often and on whatever road they come.",
+        parameters: &[],
+        body: Some(Content::Events),
+        answers: &[(202, "They are on their way, or were taken before.", json_of!(EventsTaken))],
+        ..WRITE
     },
     Call {
         path: "/v1/observations",
