@@ -31,17 +31,27 @@ impl Parts {
     }
 
     async fn start_in(folder: Arc<tempfile::TempDir>) -> Self {
+        let parts = Self::without_services(folder).await;
+        parts.serve();
+        parts
+    }
+
+    /// An API and a router, and nobody who works.
+    async fn without_services(folder: Arc<tempfile::TempDir>) -> Self {
         let store = Store::open(folder.path()).await.unwrap();
         let core = Core::start(store, Clock::system()).await.unwrap();
         let api = api::listen(&core, SocketAddr::from(ANY)).await.unwrap();
         let state = folder.path().join("router");
         let router = ::router::join(&core, SocketAddr::from(ANY), state, &"embedded".parse().unwrap()).await.unwrap();
-        registry_writer::serve(&core);
-        stage_scheduler::serve(&core);
-        traffic_updater::serve(&core);
-        deployer::serve(&core);
         let (one, two) = (Upstream::start("1").await, Upstream::start("2").await);
         Self { core, house: House::within(folder, api, router), one, two }
+    }
+
+    fn serve(&self) {
+        registry_writer::serve(&self.core);
+        stage_scheduler::serve(&self.core);
+        traffic_updater::serve(&self.core);
+        deployer::serve(&self.core);
     }
 
     /// A model whose second version has half of the traffic, in a step of a day.

@@ -53,6 +53,9 @@ async fn the_metrics_say_where_a_rollout_stands_and_what_became_of_it() {
     house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;
     let now = page(&house).await;
     let rollout = format!("rollout=\"{id}\"");
+    assert!(value(&now, "tidegate_beat_age_seconds", &[]).is_some_and(|age| age < 15.0), "{now}");
+    assert_eq!(value(&now, "tidegate_target_drift_total", &["kind=\"router\""]), Some(0.0));
+    assert_eq!(value(&now, "tidegate_generations_refused_total", &["kind=\"router\""]), Some(0.0));
     assert_eq!(value(&now, "tidegate_rollout_info", &[&rollout, "from=\"1\"", "to=\"2\""]), Some(1.0), "{now}");
     assert_eq!(value(&now, "tidegate_rollout_stage", &[&rollout, "stage=\"observing\""]), Some(1.0));
     assert_eq!(value(&now, "tidegate_rollout_stage", &[&rollout, "stage=\"shifting\""]), Some(0.0));

@@ -15,9 +15,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use proto::Message;
+use proto::serving::Beat;
 use store::{Change, Settled, Store};
 
-use crate::bus::Bus;
+use crate::bus::{Bucket, Bus};
 use crate::commit::Commit;
 
 /// A service.
@@ -204,6 +205,7 @@ impl Metrics {
             // The counters say what is wrong with the database; a page without them would not.
             Err(error) => tracing::warn!("the metrics page is without what the database says: {error}"),
         }
+        text.push_str(&beat_age(bus, now));
         for page in self.pages.lock().expect("no holder of the pages panics").iter() {
             text.push_str(&page());
         }
@@ -221,6 +223,18 @@ impl Metrics {
         let _ = encode_registry(&mut text, &registry);
         as_prometheus(&text)
     }
+}
+
+/// How long ago the control part last beat; nothing before its first one. It is on the bus, so it is said with the database down.
+fn beat_age(bus: &Bus, now: rollout::At) -> String {
+    let beats = bus.watch(Bucket::Beat);
+    let beat = beats.borrow().get(Beat::KEY).and_then(|entry| serde_json::from_str::<Beat>(&entry.value).ok());
+    let Some(beat) = beat else { return String::new() };
+    #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]
+    let seconds = now.ms_since(beat.beat_at).max(0) as f64 / 1000.0;
+    format!(
+        "# HELP tidegate_beat_age_seconds Time since the control part last beat\n# TYPE tidegate_beat_age_seconds gauge\ntidegate_beat_age_seconds {seconds}\n"
+    )
 }
 
 /// OpenMetrics names a counter without its `_total`; the older text format, in which the router's page is written, with it.

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::{Bucket, Core, Say, Stamped, Trace, Values, say_now};
 use judge::Span;
+use proto::serving::{Held, Word};
 use proto::{Message, RouteNews};
-use rollout::{At, OnDrift, RolloutId, Route};
+use rollout::{At, OnDrift, RolloutId, Route, RouterName};
 use store::Change;
 
 use crate::count::Count;
@@ -40,7 +41,9 @@ impl Drifts {
     /// Brings a wish into the bucket, and looks at who follows.
     pub(crate) async fn follow(&mut self, wish: &Route) -> Result<(), store::Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
-        let foreign = match self.routers.write(wish).await? {
+        let there = self.routers.write(wish).await?;
+        let stopped = matches!(&there, There::Wish(there) if there.stopped);
+        let foreign = match there {
             There::Wish(_) | There::Older => None,
             There::Foreign(foreign) => Some(foreign),
             // A wish that was made after ours was read.
@@ -51,7 +54,7 @@ impl Drifts {
             Some(foreign) => self.found(&key, wish, foreign).await?,
             None => drop(self.told.remove(&key)),
         }
-        self.watch(key, wish, foreign.as_ref()).await
+        self.watch(key, &Route { stopped, ..wish.clone() }, foreign.as_ref()).await
     }
 
     /// Values of models that nobody wishes a route for: there is nothing to put in their place.
@@ -92,9 +95,7 @@ impl Drifts {
     /// Notes, shows and says that the routers have not followed for long, and that they follow again.
     async fn watch(&mut self, key: String, wish: &Route, foreign: Option<&Foreign>) -> Result<(), store::Error> {
         let (now, target_id) = (self.core.clock.now(), target_id(&wish.tenant, &wish.model));
-        let words = self.routers.words(wish).into_iter();
-        let behind = words.filter(|(_, word)| word.is_none_or(|word| word.generation != wish.generation));
-        let behind: Vec<_> = behind.map(|(router, _)| router.to_string()).collect();
+        let behind: Vec<_> = self.routers.words(wish).into_iter().filter_map(|word| behind(wish, word)).collect();
         let is_noted = self.noted().await?.contains(&target_id);
         if behind.is_empty() && foreign.is_none() {
             self.apart.remove(&key);
@@ -147,6 +148,18 @@ impl Drifts {
         let stamped =
             Stamped { service: "traffic-updater", at: self.core.clock.now(), trace: &Trace::from_parent(None) };
         say_now(&self.core.bus, tx, &stamped, say.as_slice()).await
+    }
+}
+
+/// A router that does not follow the wish, in words. One whose lease ended is told about elsewhere.
+fn behind(wish: &Route, (router, word): (RouterName, Option<Word>)) -> Option<String> {
+    match word {
+        Some(Word { generation, held }) if generation == wish.generation => {
+            (held == Some(Held::Stopped) && !wish.stopped).then(|| {
+                format!("{router}, which holds its rollout as stopped (a stop that was never recorded: say it again)")
+            })
+        }
+        _ => Some(router.to_string()),
     }
 }
 

@@ -1,5 +1,12 @@
 //! The stop road: a rollback with the database stalled, and with not even reads of it.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use chassis::Roster;
+use proto::RolloutCommand;
+use proto::serving::Held;
+use rollout::{Model, RolloutId, Tenant, Verb};
 use serde_json::json;
 
 use super::Parts;
@@ -53,5 +60,47 @@ async fn a_rollback_with_everything_alive_is_recorded_before_it_is_answered() {
     assert_eq!(parts.candidates("alive").await, 0);
     assert_eq!(parts.house.ended(&id).await["stage"], json!("cancelled"));
     assert!(parts.core.metrics.counters().contains("tidegate_stops_total{road="), "{}", parts.core.metrics.counters());
+    assert!(parts.core.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_was_never_recorded_is_held_and_shown_until_it_is_said_again() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let parts = Parts::start_in(Arc::clone(&folder)).await;
+    let id = parts.half("reranker", json!({})).await;
+    let Parts { core, house, one: _one, two: _two } = parts;
+    drop(house);
+    assert!(core.stop().await);
+    // Only the router hears it.
+    let parts = Parts::without_services(folder).await;
+    let command = RolloutCommand {
+        tenant: Tenant::default_tenant(),
+        model: Model::new("reranker").unwrap(),
+        rollout_id: RolloutId::new(&*id).unwrap(),
+        verb: Verb::Rollback,
+        owner: "local".to_owned(),
+        actor: None,
+        reason: None,
+        if_version: None,
+    };
+    let (roster, since) = (Roster::new(&parts.core.bus), Instant::now());
+    let is_held = || {
+        let words = roster.words(parts.core.clock.now(), "default.reranker");
+        words.iter().any(|(_, word)| word.is_some_and(|word| word.held == Some(Held::Stopped)))
+    };
+    while !is_held() {
+        assert!(since.elapsed() < crate::house::LIMIT, "the router does not hold it");
+        // It may not listen yet.
+        parts.core.bus.stop(&command);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    parts.serve();
+    let path = format!("/v1/rollouts/{id}");
+    parts.house.until(&path, |rollout| rollout["split"]["drifted_since"].is_string()).await;
+    let anew = parts.house.until(&path, |rollout| rollout["stage"] == "shifting").await;
+    assert!(anew["reason"].as_str().unwrap().contains("say it again"), "{anew}");
+    assert_eq!(parts.candidates("reranker").await, 0);
+    parts.house.post(&format!("{path}/rollback"), &json!({})).await;
+    assert_eq!(parts.house.ended(&id).await["stage"], "rolled_back");
     assert!(parts.core.stop().await);
 }
