@@ -14,6 +14,7 @@ use crate::house::{House, LIMIT, Upstream, answer, binary};
 mod lease;
 mod names;
 mod outage;
+mod waiting;
 
 /// A running `tidegate router`.
 pub(crate) struct Lone {
@@ -43,6 +44,12 @@ impl Lone {
         let log = folder.path().join("log");
         let file = std::fs::File::create(&log).unwrap();
         (Self::start_in(folder, (name, control), file.into()), log)
+    }
+
+    /// `STOP` freezes it, `CONT` lets it go on.
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// `kill -9`; gives the folder.

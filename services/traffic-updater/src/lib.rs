@@ -1,9 +1,11 @@
 //! traffic-updater applies wished routes to targets, fenced and read back. The one kind of target here is the routers, which
 //! watch a bucket and confirm in another what they serve.
 
+mod answer;
 mod count;
 mod drift;
 mod handler;
+mod known;
 mod pass;
 mod routers;
 mod there;
@@ -14,6 +16,7 @@ use chassis::Core;
 pub fn serve(core: &Core) {
     let (routers, count) = (routers::Routers::new(core), count::Count::new(core));
     chassis::serve(core, handler::TrafficUpdater::new(routers.clone()));
+    core.tasks.spawn(known::keep(core.clone(), routers.clone()));
     core.tasks.spawn(pass::stops(core.clone(), routers.clone()));
     core.tasks.spawn(pass::Pass::new(core.clone(), routers, count).run());
 }

@@ -12,6 +12,7 @@ use rollout::{Direction, Route};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
+use crate::answer::answer;
 use crate::count::Count;
 use crate::drift::Drifts;
 use crate::routers::Routers;
@@ -110,6 +111,7 @@ impl Pass {
             self.drifts.follow(wish).await?;
         }
         self.drifts.nobodys(&values, &wishes);
+        self.answer_late(&wishes).await?;
         Ok(wishes.iter().any(|wish| wish.rollout_id.is_some()))
     }
 
@@ -138,6 +140,23 @@ impl Pass {
         Ok(())
     }
 
+    /// Answers requests that were answered with "not yet" once the routers serve them: the next repeat may be a minute away.
+    async fn answer_late(&mut self, wishes: &[Route]) -> Result<(), store::Error> {
+        for wish in wishes.iter().filter(|wish| wish.rollout_id.is_some()) {
+            let Some((request, routers)) = self.routers.served_late(wish) else { continue };
+            let (change, say) = answer(&request, 1, (wish, Ok(routers)), self.core.clock.now());
+            let mut tx = self.core.store.begin().await?;
+            tx.apply(&change).await?;
+            say_now(&self.core.bus, tx, &self.stamped(&Trace::from_parent(None)), &[say]).await?;
+            self.routers.close(&request);
+        }
+        Ok(())
+    }
+
+    fn stamped<'t>(&self, trace: &'t Trace) -> Stamped<'t> {
+        Stamped { service: "traffic-updater", at: self.core.clock.now(), trace }
+    }
+
     fn hears_beats(&self) -> bool {
         let beats = self.core.bus.watch(Bucket::Beat);
         let beat = beats.borrow().get(Beat::KEY).and_then(|entry| serde_json::from_str::<Beat>(&entry.value).ok());
@@ -145,9 +164,8 @@ impl Pass {
     }
 
     async fn say(&self, say: Say) -> Result<(), store::Error> {
-        let stamped =
-            Stamped { service: "traffic-updater", at: self.core.clock.now(), trace: &Trace::from_parent(None) };
-        say_now(&self.core.bus, self.core.store.begin().await?, &stamped, &[say]).await
+        let trace = Trace::from_parent(None);
+        say_now(&self.core.bus, self.core.store.begin().await?, &self.stamped(&trace), &[say]).await
     }
 }
 

@@ -1,16 +1,19 @@
 //! The routers as a target: one value in a bucket, taken by all of them, and a word of each that it serves it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Roster, Values, failpoint};
 use judge::Span;
 use proto::RolloutCommand;
 use proto::serving::{Held, Word};
-use rollout::{Direction, Route, RouterName};
+use rollout::{At, Direction, RolloutId, Route, RouterName};
+use store::Store;
 use tokio::sync::watch;
 
+use crate::answer::Request;
+use crate::known::Known;
 use crate::there::{Foreign, There, compare};
 
 /// How long a forward split waits for a router that does not confirm: longer than it takes to find it dead.
@@ -26,6 +29,21 @@ pub(crate) struct Routers {
     clock: Clock,
     /// What was put into the bucket last, as far as this process knows, with its revision, by `<tenant>.<model>`.
     ours: Arc<Mutex<BTreeMap<String, (i64, Route)>>>,
+    /// By key.
+    begun: Arc<Mutex<BTreeMap<String, Begun>>>,
+    /// By key, the request that was answered with "not yet".
+    open: Arc<Mutex<BTreeMap<String, Request>>>,
+    /// What was known when this process began, once it is read.
+    known: Arc<OnceLock<Known>>,
+    since: At,
+}
+
+/// The rollout of the latest wish of a model.
+#[derive(Debug)]
+struct Begun {
+    rollout: Option<RolloutId>,
+    /// Its first generation; the least where it began before this process.
+    generation: i64,
 }
 
 /// What became of a wish.
@@ -41,13 +59,23 @@ pub(crate) enum Applied {
 
 impl Routers {
     pub(crate) fn new(core: &Core) -> Self {
-        Self { bus: core.bus.clone(), roster: Roster::new(&core.bus), clock: core.clock.clone(), ours: Arc::default() }
+        Self {
+            bus: core.bus.clone(),
+            roster: Roster::new(&core.bus),
+            clock: core.clock.clone(),
+            ours: Arc::default(),
+            begun: Arc::default(),
+            open: Arc::default(),
+            known: Arc::default(),
+            since: core.clock.now(),
+        }
     }
 
     /// Puts the wish into the bucket where nothing or an older wish stands: a stale write can't win, because it names the revision
     /// that it read. Says what stands there in the end; what is newer or nobody's is left alone.
     pub(crate) async fn write(&self, wish: &Route) -> Result<There, store::Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
+        self.begins(&key, wish);
         loop {
             let there = self.bus.watch(Bucket::Route).borrow().get(&key).cloned();
             let ours = self.ours().get(&key).map(|(_, ours)| ours.clone());
@@ -95,8 +123,62 @@ impl Routers {
         values.iter().all(|(key, entry)| ours.get(key).is_some_and(|(revision, _)| *revision == entry.revision))
     }
 
+    fn begins(&self, key: &str, wish: &Route) {
+        let mut begun = locked(&self.begun);
+        let generation = match begun.get(key) {
+            None => i64::MIN,
+            Some(begun) if begun.rollout != wish.rollout_id => wish.generation,
+            Some(_) => return,
+        };
+        begun.insert(key.to_owned(), Begun { rollout: wish.rollout_id.clone(), generation });
+    }
+
+    /// Keeps the request that is not served yet, in the place of an older one of its model.
+    pub(crate) fn leave_open(&self, request: &Request) {
+        let (key, mut open) = (proto::subject::key(&request.asked.tenant, &request.asked.model), locked(&self.open));
+        if open.get(&key).is_none_or(|there| there.asked.generation <= request.asked.generation) {
+            open.insert(key, request.clone());
+        }
+    }
+
+    /// The request is answered.
+    pub(crate) fn close(&self, request: &Request) {
+        let (key, mut open) = (proto::subject::key(&request.asked.tenant, &request.asked.model), locked(&self.open));
+        if open.get(&key).is_some_and(|there| there.id == request.id) {
+            open.remove(&key);
+        }
+    }
+
+    /// The request for this wish that was answered with "not yet", and the routers, when all serve it now.
+    pub(crate) fn served_late(&self, wish: &Route) -> Option<(Request, Vec<String>)> {
+        let request = locked(&self.open).get(&proto::subject::key(&wish.tenant, &wish.model)).cloned()?;
+        if request.asked.generation != wish.generation || wish.stopped {
+            return None;
+        }
+        let (serving, missing) = self.read(wish);
+        (missing.is_empty() && !serving.is_empty()).then_some((request, serving))
+    }
+
+    /// What was known when this process began, once `load` has been called.
+    pub(crate) fn known(&self) -> Option<&Known> {
+        self.known.get()
+    }
+
+    /// Reads what was known when this process began.
+    pub(crate) async fn load(&self, store: &Store) -> Result<(), store::Error> {
+        let known = Known::load(store, &self.bus, self.since).await?;
+        // Whoever was quicker has read the same.
+        let _ = self.known.set(known);
+        Ok(())
+    }
+
+    /// What routers say of themselves.
+    pub(crate) const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
     fn ours(&self) -> MutexGuard<'_, BTreeMap<String, (i64, Route)>> {
-        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.ours)
     }
 
     /// Applies a wish and reads it back from every live router.
@@ -155,20 +237,32 @@ impl Routers {
         if wish.direction == Direction::Back {
             missing.extend(self.vanished(wish, serves));
         }
+        match self.known() {
+            Some(known) => {
+                let key = proto::subject::key(&wish.tenant, &wish.model);
+                missing.extend(known.unheard(wish, &key, &self.roster, self.clock.now()));
+            }
+            None => missing.push("those that were there before the start".to_owned()),
+        }
         (serving, missing)
     }
 
-    /// The routers that may serve a candidate of the rollout still: they adopted a route of its model, are silent without having
-    /// said that they leave, and their lease has not run out. The last beat may have reached them after their last word.
+    /// The routers that may serve a candidate of the rollout still: they adopted a route of it, are silent without having said that
+    /// they leave, and their lease has not run out, or they have none. The last beat may have reached them after their last word.
     fn vanished(&self, wish: &Route, serves: Word) -> Vec<String> {
         let (now, place) = (self.clock.now(), proto::subject::key(&wish.tenant, &wish.model));
-        let lease = Span::from_secs(u64::from(wish.lease_seconds.unwrap_or(0)));
+        let first = locked(&self.begun).get(&place).map_or(i64::MIN, |begun| begun.generation);
         let silent = self.roster.heartbeats().into_iter().filter(|(_, heartbeat)| !heartbeat.is_live(now));
         let may_serve = silent.filter_map(|(router, heartbeat)| {
-            let left_ms = ALIVE.ms() + lease.ms() - now.ms_since(heartbeat.beat_at);
             let word = self.roster.adopted(&router, &heartbeat, &place)?;
-            (!heartbeat.has_left && word != serves && left_ms > 0)
-                .then(|| format!("{router}, which vanished (its lease ends in {} s)", left_ms / 1000))
+            if heartbeat.has_left || word == serves || word.generation < first {
+                return None;
+            }
+            let Some(lease) = wish.lease_seconds else {
+                return Some(format!("{router}, which vanished and has no lease: start it again"));
+            };
+            let left_ms = ALIVE.ms() + Span::from_secs(u64::from(lease)).ms() - now.ms_since(heartbeat.beat_at);
+            (left_ms > 0).then(|| format!("{router}, which vanished (its lease ends in {} s)", left_ms / 1000))
         });
         may_serve.collect()
     }
@@ -199,6 +293,10 @@ impl Routers {
             }
         }
     }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn text(route: &Route) -> Result<String, store::Error> {
