@@ -20,6 +20,7 @@ mod waiting;
 pub(crate) struct Lone {
     child: Child,
     pub(crate) url: String,
+    admin: String,
     folder: Arc<TempDir>,
 }
 
@@ -31,11 +32,13 @@ impl Lone {
     fn start_in(folder: Arc<TempDir>, (name, control): (&str, &str), log: Stdio) -> Self {
         let mut child = command(name, control, folder.path()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line =
-            lines.find_map(|line| line.ok().filter(|line| line.contains("traffic"))).expect("it says where it is");
-        let url = line.split_whitespace().find(|text| text.starts_with("http://")).unwrap().to_owned();
+        let mut place = |of: &str| {
+            let line = lines.find_map(|line| line.ok().filter(|line| line.contains(of))).expect("it says where it is");
+            line.split_whitespace().find(|text| text.starts_with("http://")).unwrap().to_owned()
+        };
+        let (url, admin) = (place("traffic"), place("admin"));
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, folder }
+        Self { child, url, admin, folder }
     }
 
     /// One whose log is given with it.
@@ -94,7 +97,8 @@ fn command(name: &str, control: &str, folder: &Path) -> Command {
     let mut command = Command::new(binary());
     command
         .env("TIDEGATE_LOG", "warn")
-        .args(["router", "--listen", "127.0.0.1:0", "--name", name, "--control", control, "--data"])
+        .args(["router", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--name", name, "--control", control])
+        .arg("--data")
         .arg(folder);
     command
 }

@@ -197,6 +197,9 @@ pub(crate) struct RouterArguments {
     /// Its name among the routers of the control plane.
     #[arg(long, default_value = "router", value_name = "NAME")]
     pub(crate) name: RouterName,
+    /// Where `/livez`, `/readyz` and `/metrics` are. `off`: nowhere.
+    #[arg(long, default_value = "127.0.0.1:7090", value_parser = address_or_off, value_name = "ADDR|off")]
+    pub(crate) admin: AddressOrOff,
 }
 
 const ROUTER_HELP: &str = "Example, with the control plane in another terminal:\n\n  \

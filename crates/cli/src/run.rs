@@ -113,7 +113,7 @@ async fn run_up(arguments: UpArguments) -> anyhow::Result<Exit> {
 
 async fn run_router(arguments: RouterArguments) -> anyhow::Result<Exit> {
     chassis::start_logging("info");
-    let RouterArguments { control, listen, data: folder, name } = arguments;
-    alone::run(router::Following { control, listen, folder, name }).await?;
+    let RouterArguments { control, listen, data: folder, name, admin } = arguments;
+    alone::run(router::Following { control, listen, folder, name }, admin.0).await?;
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! The counters in the text format of Prometheus (0.0.4), written by hand: the numbers are read from our own cumulative tables.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use judge::edges::LATENCY_EDGES_MS;
 
@@ -24,6 +25,15 @@ impl Counts {
         page
     }
 
+    /// The page of a router in a process of its own, which says how long ago it heard the control part.
+    pub(crate) fn prometheus_alone(&self, beat_age: Duration) -> String {
+        let mut page = self.prometheus();
+        let written = head(&mut page, "tidegate_beat_age_seconds", "gauge", "Time since the control part last beat.")
+            .and_then(|()| writeln!(page, "tidegate_beat_age_seconds {}", beat_age.as_secs_f64()));
+        written.expect("writing to a string does not fail");
+        page
+    }
+
     fn write_routes(&self, page: &mut String) -> fmt::Result {
         head(page, "tidegate_route_generation", "gauge", "Generation of the served route.")?;
         let (marks, now) = (self.marks(), now_ms());
@@ -34,7 +44,7 @@ impl Counts {
         head(page, "tidegate_route_age_seconds", "gauge", "Time since the served route was last heard of.")?;
         for ((tenant, model), mark) in &marks {
             let labels = labels(&[("tenant", tenant.as_str()), ("model", model.as_str())]);
-            let age = std::time::Duration::from_millis(now.saturating_sub(mark.confirmed_at_ms));
+            let age = Duration::from_millis(now.saturating_sub(mark.confirmed_at_ms));
             writeln!(page, "tidegate_route_age_seconds{{{labels}}} {}", age.as_secs_f64())?;
         }
         head(page, "tidegate_route_overrides_total", "counter", "Requests that named a version themselves.")?;

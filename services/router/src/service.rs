@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chassis::admin::{self, Says};
 use chassis::{Clock, Core, Environment, Mistakes};
 use rollout::RouterName;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use crate::counts::Counts;
 use crate::home::Home;
 use crate::proxy::{Config, Error, Limits, Proxy, Running};
+use crate::routes::Routes;
 use crate::trust::TrustedPeers;
 pub use call::Address;
 use control::{Control, Who};
@@ -102,6 +104,7 @@ pub struct Alone {
     pub addr: SocketAddr,
     /// What came of the requests.
     pub counts: Counts,
+    routes: Routes,
     life: Life,
     control: Arc<Control>,
     _home: Home,
@@ -116,14 +119,27 @@ impl Alone {
         let Following { control, listen, folder, name } = following;
         let home = Home::open(&folder).map_err(|source| Error::State { folder: folder.clone(), source })?;
         let running = start(listen, folder, &name, trusted()?).await?;
-        let (addr, counts) = (running.addr, running.counts.clone());
+        let (addr, counts, routes) = (running.addr, running.counts.clone(), running.routes.clone());
         let life = Life { clock: Clock::system(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
         // A router has no page of its own for a count of jumps: its log tells them.
         life.tasks.spawn(life.clock.clone().keep(life.stop.clone(), || {}));
         let who = Who { name, boot: boot(), home: home.id.clone() };
         let control = Control::start(&life, control, who, (&running.routes, &running.choices));
         life.tasks.spawn(adoption::follow(life.clone(), running, Feed::Control(Arc::clone(&control))));
-        Ok(Self { addr, counts, life, control, _home: home })
+        Ok(Self { addr, counts, routes, life, control, _home: home })
+    }
+
+    /// Serves `/livez`, `/readyz` and `/metrics` on `address`; gives the one that it got. It is ready once it has routes, from its
+    /// disk or from the control plane, or is known there; before, it would answer every request with 404.
+    ///
+    /// # Errors
+    /// One sentence when the address can't be used.
+    pub async fn serve_admin(&self, address: SocketAddr) -> anyhow::Result<SocketAddr> {
+        let (routes, control, stop) = (self.routes.clone(), Arc::clone(&self.control), self.life.stop.clone());
+        let is_ready = move || !stop.is_cancelled() && (control.is_known() || !routes.served().is_empty());
+        let (counts, routes) = (self.counts.clone(), self.routes.clone());
+        let metrics = move || counts.prometheus_alone(routes.beat_age());
+        admin::listen_alone(address, Says { is_ready, metrics }, (&self.life.tasks, &self.life.stop)).await
     }
 
     /// Ends when the control plane does not want this router, with the reason.

@@ -49,6 +49,37 @@ async fn a_router_serves_from_its_disk_until_its_control_plane_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_alone_says_whether_it_is_ready_and_what_it_has_counted() {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async |lone: &Lone, page: &str| {
+        client.get(format!("{}{page}", lone.admin)).send().await.unwrap().status().as_u16()
+    };
+    let nowhere = Lone::start("a", "http://127.0.0.1:1");
+    assert_eq!((status(&nowhere, "/livez").await, status(&nowhere, "/readyz").await), (200, 503), "it has no routes");
+    nowhere.stop();
+    let house = House::start_without_router();
+    let a = Lone::start("a", &house.api);
+    until_router(&house, "a", "live").await;
+    let _models = served_by(&[&a], &house).await;
+    assert_eq!(status(&a, "/readyz").await, 200);
+    let page = client.get(format!("{}/metrics", a.admin)).send().await.unwrap().text().await.unwrap();
+    for line in ["tidegate_route_generation{", "tidegate_generations_refused_total{kind=\"router\"} 0"] {
+        assert!(page.contains(line), "{line} is not in {page}");
+    }
+    let age = page.lines().find_map(|line| line.strip_prefix("tidegate_beat_age_seconds ")).expect("the beat's age");
+    assert!(age.parse::<f64>().unwrap() < 15.0, "{age}");
+    let folder = tempfile::tempdir().unwrap();
+    let taken = a.admin.trim_start_matches("http://");
+    let mut second = Command::new(binary());
+    second.args(["router", "--listen", "127.0.0.1:0", "--control", &house.api, "--admin", taken, "--data"]);
+    let out = second.arg(folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && text.contains("--admin"), "{text}");
+    let _house = house.killed();
+    assert_eq!(status(&a, "/readyz").await, 200, "it serves from its disk");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_answers_in_place_of_a_control_plane_is_told_in_one_line() {
     async fn page() -> axum::response::Html<&'static str> {
         axum::response::Html("<h1>It works!</h1>")

@@ -100,6 +100,11 @@ impl Control {
         }
     }
 
+    /// Whether the control plane knows this router.
+    pub(super) fn is_known(&self) -> bool {
+        *self.is_known.borrow()
+    }
+
     /// There is more on the disk than was said.
     pub(super) fn has_news(&self) {
         self.news.notify_one();
