@@ -20,8 +20,8 @@ pub use envelope::{Event, Malformed};
 pub use exposure::{Exposed, ExposureLedger, Reached};
 pub use message::{Message, Stamp, Unreadable};
 pub use messages::{
-    AnalysisRun, ModelRegister, Outcome, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted,
-    RolloutCommand, RolloutMoved, RolloutWaiting, RouteNews, Sampled, SplitAnswer, SplitApply, VerdictReached,
-    VersionNews, VersionPromote, VersionRegister, WorkloadAnswer, WorkloadStart,
+    AnalysisRun, EvaluationFinished, EvaluationOutcome, ModelRegister, Outcome, OutcomeObserved, PolicySave,
+    PromotionRequested, RequestsCounted, RolloutCommand, RolloutMoved, RolloutWaiting, RouteNews, Sampled, SplitAnswer,
+    SplitApply, VerdictReached, VersionNews, VersionPromote, VersionRegister, WorkloadAnswer, WorkloadStart,
 };
 pub use subject::{Lane, Subject};

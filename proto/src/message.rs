@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::envelope::{Event, Malformed};
 use crate::messages::{
-    AnalysisRun, ModelRegister, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted, RolloutCommand,
-    RolloutMoved, RolloutWaiting, RouteNews, SplitAnswer, SplitApply, VerdictReached, VersionNews, VersionPromote,
-    VersionRegister, WorkloadAnswer, WorkloadStart,
+    AnalysisRun, EvaluationFinished, ModelRegister, OutcomeObserved, PolicySave, PromotionRequested, RequestsCounted,
+    RolloutCommand, RolloutMoved, RolloutWaiting, RouteNews, SplitAnswer, SplitApply, VerdictReached, VersionNews,
+    VersionPromote, VersionRegister, WorkloadAnswer, WorkloadStart,
 };
 use crate::subject::{Lane, Subject};
 
@@ -104,6 +104,8 @@ catalogue! {
     PolicySave(PolicySave) = "policy.save",
     /// A version is to be promoted.
     VersionPromote(VersionPromote) = "version.promote",
+    /// Another system has evaluated a candidate.
+    EvaluationFinished(EvaluationFinished) = "evaluation.finished",
     /// A rollout is asked for, with everything resolved.
     PromotionRequested(PromotionRequested) = "promotion.requested",
     /// `advance` said to a rollout.
@@ -179,6 +181,7 @@ impl Message {
             Self::ModelRegister(_)
             | Self::VersionRegister(_)
             | Self::PolicySave(_)
+            | Self::EvaluationFinished(_)
             | Self::VersionPromote(_)
             | Self::PromotionRequested(_) => Lane::Cmd,
             Self::RolloutAdvance(_) | Self::RolloutPause(_) | Self::RolloutResume(_) | Self::RolloutApprove(_) => {

@@ -11,6 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod evaluation;
+
+pub use evaluation::{EvaluationFinished, EvaluationOutcome};
+
 use crate::exposure::{Exposed, Reached};
 use crate::instant::{rfc3339, rfc3339_option};
 

@@ -6,6 +6,7 @@ use crate::checker::violations;
 use crate::house::{House, Upstream, answer, slip_in};
 
 const PROMOTE: &str = "dev.tidegate.version.promote.v1";
+const EVALUATED: &str = "dev.tidegate.evaluation.finished.v1";
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
 
@@ -72,6 +73,54 @@ async fn an_event_is_one_rollout_however_often_and_on_whatever_road_it_comes() {
     house.quiet().await;
     let (_, rollouts) = house.get("/v1/rollouts").await;
     assert_eq!(rollouts["items"].as_array().unwrap().len(), 2, "it, and the activation of the first version");
+    assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evaluation_is_evidence_in_the_history_of_its_rollout_and_moves_nothing() {
+    let (house, _upstreams) = ready().await;
+    let evaluated = |id: &str, data: Value| json!({"specversion": "1.0", "id": id, "source": "/evals", "type": EVALUATED, "data": data});
+    let by_version =
+        json!({"model": "reranker", "version": "2", "name": "safety", "outcome": "fail", "evidence": {"failed": 3}});
+    let (status, problem) = said(&house, STRUCTURED, &evaluated("1", by_version.clone())).await;
+    assert_eq!((status, &problem["field"]), (404, &json!("data.version")), "no rollout yet: {problem}");
+    let (_, taken) = said(&house, STRUCTURED, &event("run 7", &promotion())).await;
+    let id = taken["items"][0]["rollout_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/rollouts/{id}");
+    house.until(&path, |rollout| rollout["stage"] == "observing").await;
+    let by_id = json!({"model": "reranker", "rollout_id": id, "name": "cost", "outcome": "pass"});
+    for _ in 0..3 {
+        let (status, taken) = said(&house, STRUCTURED, &evaluated("1", by_version.clone())).await;
+        assert_eq!((status, &taken["items"][0]["rollout_id"]), (202, &json!(id)), "{taken}");
+        assert_eq!(said(&house, BATCH, &json!([evaluated("2", by_id.clone())])).await.0, 202);
+    }
+    house.quiet().await;
+    let (_, history) = house.get(&format!("{path}/history")).await;
+    let entries = history["items"].as_array().unwrap().iter().filter(|entry| entry["fact"] == "evaluation_finished");
+    let entries: Vec<_> =
+        entries.map(|entry| (&entry["evidence"]["name"], &entry["evidence"]["outcome"], &entry["actor"])).collect();
+    let expected = [("safety", "fail"), ("cost", "pass")].map(|(name, outcome)| (json!(name), json!(outcome)));
+    assert_eq!(entries.len(), 2, "{history}");
+    for (entry, (name, outcome)) in entries.iter().zip(&expected) {
+        assert_eq!((entry.0, entry.1, entry.2), (name, outcome, &json!("/evals")), "{history}");
+    }
+    assert_eq!(house.get(&path).await.1["stage"], "observing");
+    for (change, value, status, field) in [
+        ("outcome", json!("maybe"), 422, "data"),
+        ("version", json!("1"), 404, "data.version"),
+        ("model", json!("other"), 404, "data.version"),
+        ("name", json!("x".repeat(300)), 422, "data.name"),
+    ] {
+        let mut data = by_version.clone();
+        data[change] = value;
+        let (got, problem) = said(&house, STRUCTURED, &evaluated("3", data)).await;
+        assert_eq!((got, problem["field"].as_str().unwrap_or_default()), (status, field), "{change}: {problem}");
+    }
+    house.post(&format!("{path}/rollback"), &json!({})).await;
+    house.ended(&id).await;
+    assert_eq!(said(&house, STRUCTURED, &evaluated("1", by_version.clone())).await.0, 202, "it was taken before");
+    assert_eq!(said(&house, STRUCTURED, &evaluated("4", by_version)).await.0, 409);
+    house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }
 

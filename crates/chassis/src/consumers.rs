@@ -50,7 +50,11 @@ pub const REGISTRY_WRITER: &[Consumer] = &[
 
 /// Of stage-scheduler.
 pub const STAGE_SCHEDULER: &[Consumer] = &[
-    Consumer::new("stage-scheduler-cmd", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested"]),
+    Consumer::new(
+        "stage-scheduler-cmd",
+        &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested", "tg.cmd.*.*.evaluation.*"],
+    ),
+    Consumer::new("stage-scheduler-in", &["tg.in.*.*.evaluation.*"]).holding(64),
     Consumer::new(
         "stage-scheduler-urgent",
         &[

@@ -160,6 +160,13 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found: Option<i64>,
     },
+    /// Another system has evaluated the candidate: evidence for people.
+    EvaluationFinished {
+        /// What the evaluation is called there.
+        name: String,
+        /// `pass`, `fail` or `error`.
+        outcome: String,
+    },
 }
 
 impl What {
@@ -178,6 +185,7 @@ impl What {
             Self::Overtaken { .. } => "overtaken",
             Self::LeaseExpired { .. } => "lease_expired",
             Self::RouteDrifted { .. } => "route_drifted",
+            Self::EvaluationFinished { .. } => "evaluation_finished",
         }
     }
 }

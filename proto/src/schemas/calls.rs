@@ -40,7 +40,7 @@ pub(super) enum Content {
     Json(fn(&mut SchemaGenerator) -> Schema),
     /// A policy, YAML or JSON.
     Policy,
-    /// CloudEvents that ask for a promotion.
+    /// CloudEvents of other systems.
     Events,
     /// Text of another media type.
     Other(&'static str),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use rollout::Policy;
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::calls::{self, Call, Content, Parameter};
 use crate::http::{Problem, RolloutFact};
-use crate::messages::VersionPromote;
+use crate::messages::{EvaluationFinished, VersionPromote};
 
 /// The whole document.
 pub(super) fn document() -> Value {
@@ -91,26 +91,33 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
             json!({"application/yaml": {"schema": schema}, "application/json": {"schema": schema}})
         }
         Content::Events => {
-            let data = generator.subschema_for::<VersionPromote>();
-            let event = json!({
-                "type": "object",
-                "required": ["specversion", "id", "source", "type", "data"],
-                "properties": {
-                    "specversion": {"const": "1.0"},
-                    "id": {"type": "string"},
-                    "source": {"type": "string"},
-                    "type": {"const": "dev.tidegate.version.promote.v1"},
-                    "data": data,
-                },
-            });
+            let said = [
+                ("dev.tidegate.version.promote.v1", generator.subschema_for::<VersionPromote>()),
+                ("dev.tidegate.evaluation.finished.v1", generator.subschema_for::<EvaluationFinished>()),
+            ];
+            let event = json!({"oneOf": said.each_ref().map(|(kind, data)| event(kind, data))});
             json!({
                 "application/cloudevents+json": {"schema": event},
                 "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
-                "application/json": {"schema": data},
+                "application/json": {"schema": {"anyOf": said.map(|(_, data)| data)}},
             })
         }
         Content::Other(media) => json!({*media: {"schema": {"type": "string"}}}),
     }
+}
+
+fn event(kind: &str, data: &Schema) -> Value {
+    json!({
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string"},
+            "source": {"type": "string"},
+            "type": {"const": kind},
+            "data": data,
+        },
+    })
 }
 
 fn problem() -> Value {

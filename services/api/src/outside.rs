@@ -11,16 +11,20 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chassis::{Core, Outside, Stamped, Trace, pass_on};
 use proto::http::{EventTaken, EventsTaken, typed};
-use proto::{Event, Malformed, Message, Stamp, VersionPromote};
+use proto::{EvaluationFinished, Event, Malformed, Message, Stamp, VersionPromote};
 use rollout::{RolloutId, Tenant};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::problem::{Answer, Refusal};
+use crate::problem::{Answer, NAME_BYTES_MAX, Refusal, bounded};
 use crate::promotion;
 use crate::said::{SERVICE, fits};
 
 /// What is taken. Others are refused rather than parked: their sender is there to hear it.
 const PROMOTE: &str = "dev.tidegate.version.promote.v1";
+const EVALUATED: &str = "dev.tidegate.evaluation.finished.v1";
+/// Who hears of evaluations.
+const SCHEDULER: &str = "stage-scheduler";
 /// Sources of our own, which nobody else speaks for.
 const OURS: &str = "/tidegate/";
 const STRUCTURED: &str = "application/cloudevents";
@@ -34,17 +38,12 @@ pub(crate) async fn post(
     let (mut said, mut items, mut is_new) = (Vec::new(), Vec::new(), false);
     for (place, event) in read(&headers, &bytes)? {
         let Event { source, id, kind, .. } = event.clone();
-        let asked = promotion_of(event).map_err(|refusal| refusal.within(&place))?;
-        let rollout_id = RolloutId::of(&source, &id);
-        if core.store.page().await?.rows().rollout(&rollout_id).await?.is_none() {
-            promotion::check(&core, &asked).await.map_err(|refusal| refusal.within("data.").within(&place))?;
-            is_new = true;
-        }
-        let message = Message::VersionPromote(asked);
+        let taken = taken(&core, event).await.map_err(|refusal| refusal.within(&place))?;
         let stamp = Stamp { id: id.clone(), source: source.clone(), at: core.clock.now(), traceparent: None };
-        fits(&message, &stamp).map_err(|refusal| refusal.field(format!("{place}data")))?;
-        items.push(EventTaken { source: source.clone(), id: id.clone(), kind, rollout_id });
-        said.push(Outside { source, id, message });
+        fits(&taken.message, &stamp).map_err(|refusal| refusal.field(format!("{place}data")))?;
+        items.push(EventTaken { source: source.clone(), id: id.clone(), kind, rollout_id: taken.rollout_id });
+        said.push(Outside { source, id, message: taken.message });
+        is_new |= taken.is_new;
     }
     if is_new {
         promotion::no_backlog(&core).await?;
@@ -52,6 +51,64 @@ pub(crate) async fn post(
     let stamped = Stamped { service: SERVICE, at: core.clock.now(), trace: &Trace::from_parent(None) };
     pass_on(&core.bus, core.store.begin().await?, &stamped, &said).await?;
     Ok((StatusCode::ACCEPTED, Json(EventsTaken { items })))
+}
+
+/// An event that can be taken.
+struct Taken {
+    message: Message,
+    rollout_id: RolloutId,
+    /// It begins a rollout.
+    is_new: bool,
+}
+
+async fn taken(core: &Core, event: Event) -> Answer<Taken> {
+    if event.source.starts_with(OURS) {
+        let detail = format!("the source `{}` is one of Tidegate's own", event.source.escape_default());
+        return Err(Refusal::unprocessable("bad_source", detail).field("source"));
+    }
+    match event.kind.as_str() {
+        PROMOTE => promotion_of(core, event).await,
+        EVALUATED => evaluation_of(core, event).await,
+        other => {
+            let detail =
+                format!("the type `{}` is not taken here; {PROMOTE} and {EVALUATED} are", other.escape_default());
+            Err(Refusal::unprocessable("unknown_type", detail).field("type"))
+        }
+    }
+}
+
+async fn promotion_of(core: &Core, event: Event) -> Answer<Taken> {
+    let rollout_id = RolloutId::of(&event.source, &event.id);
+    let asked: VersionPromote = data(event)?;
+    let in_data = |refusal: Refusal| refusal.within("data.");
+    promotion::check_words(asked.policy.as_ref(), asked.requested_by.as_deref(), asked.reason.as_deref())
+        .map_err(in_data)?;
+    let is_new = core.store.page().await?.rows().rollout(&rollout_id).await?.is_none();
+    if is_new {
+        promotion::check(core, &asked).await.map_err(in_data)?;
+    }
+    Ok(Taken { message: Message::VersionPromote(asked), rollout_id, is_new })
+}
+
+async fn evaluation_of(core: &Core, event: Event) -> Answer<Taken> {
+    let (source, id) = (event.source.clone(), event.id.clone());
+    let evaluated: EvaluationFinished = data(event)?;
+    bounded("data.name", Some(&evaluated.name), NAME_BYTES_MAX)?;
+    let mut reader = core.store.page().await?;
+    let mut rows = reader.rows();
+    let row = match &evaluated.rollout_id {
+        Some(id) => rows.rollout(id).await?,
+        None => rows.rollout_of(&evaluated.tenant, &evaluated.model).await?,
+    };
+    let row = row.filter(|row| evaluated.is_about(&row.tenant, &row.model, &row.candidate)).ok_or_else(|| {
+        let field = if evaluated.rollout_id.is_some() { "data.rollout_id" } else { "data.version" };
+        Refusal::not_found(format!("model `{}` has no such rollout", evaluated.model)).field(field)
+    })?;
+    if row.stage.is_final() && !rows.is_settled(SCHEDULER, &source, &id).await? {
+        let detail = format!("rollout {} is {}: nothing is added to it any more", row.id, row.stage);
+        return Err(Refusal::conflict("refused", detail).rollout(&row.id));
+    }
+    Ok(Taken { message: Message::EvaluationFinished(evaluated), rollout_id: row.id, is_new: false })
 }
 
 /// The events of a request, each with its place in front of the names of its fields.
@@ -104,19 +161,11 @@ fn malformed(bad: &Malformed) -> Refusal {
     }
 }
 
-/// The promotion that an event asks for.
-fn promotion_of(event: Event) -> Answer<VersionPromote> {
-    if event.kind != PROMOTE {
-        let detail = format!("the type `{}` is not taken here; {PROMOTE} is", event.kind.escape_default());
-        return Err(Refusal::unprocessable("unknown_type", detail).field("type"));
-    }
-    if event.source.starts_with(OURS) {
-        let detail = format!("the source `{}` is one of Tidegate's own", event.source.escape_default());
-        return Err(Refusal::unprocessable("bad_source", detail).field("source"));
-    }
+/// What an event says, with the tenant that it names.
+fn data<T: DeserializeOwned>(event: Event) -> Answer<T> {
     let Value::Object(mut data) = event.data else {
-        return Err(Refusal::unprocessable("bad_event", "data is no object such as {\"model\": …, \"version\": …}")
-            .field("data"));
+        let detail = "data is no object such as {\"model\": …, \"version\": …}";
+        return Err(Refusal::unprocessable("bad_event", detail).field("data"));
     };
     let tenant = event.tenant.clone().unwrap_or_else(|| Tenant::default().to_string());
     let named = data.entry("tenant").or_insert_with(|| tenant.into());
@@ -124,11 +173,8 @@ fn promotion_of(event: Event) -> Answer<VersionPromote> {
         let detail = "data.tenant is another tenant than the attribute of the event";
         return Err(Refusal::unprocessable("bad_event", detail).field("data.tenant"));
     }
-    let asked: VersionPromote = typed(data.into()).map_err(|(detail, field)| {
-        Refusal::unprocessable("bad_event", detail)
-            .field(field.map_or_else(|| "data".to_owned(), |field| format!("data.{field}")))
-    })?;
-    promotion::check_words(asked.policy.as_ref(), asked.requested_by.as_deref(), asked.reason.as_deref())
-        .map_err(|refusal| refusal.within("data."))?;
-    Ok(asked)
+    typed(data.into()).map_err(|(detail, field)| {
+        let field = field.map_or_else(|| "data".to_owned(), |field| format!("data.{field}"));
+        Refusal::unprocessable("bad_event", detail).field(field)
+    })
 }

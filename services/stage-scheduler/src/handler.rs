@@ -1,13 +1,13 @@
 //! One fact in, one commit out.
 
 use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, MOVED_SINCE, consumers, still_there};
-use proto::{Message, PromotionRequested, RouteNews};
-use rollout::{At, Before, Fact, Refusal, Request, Rollout, Route, Seen, Stage, What, decide};
+use proto::{EvaluationFinished, Message, PromotionRequested, RouteNews};
+use rollout::{At, Before, Fact, Refusal, Request, Rollout, RolloutId, Route, Seen, Stage, What, decide};
 use store::{Change, Due, RefusalRow, Rows, Scene, Store};
 use uuid::Uuid;
 
 use crate::decided::{Asked, committed, refused};
-use crate::heard::{Heard, heard};
+use crate::heard::{Heard, evaluation, heard};
 use crate::queue;
 
 /// The source of deadlines, which are never on the bus.
@@ -42,6 +42,10 @@ impl Handler for StageScheduler {
             Cause::Message(incoming) => match &incoming.message {
                 Message::PromotionRequested(requested) => request(&mut rows, incoming, requested, now).await,
                 Message::RouteDrifted(news) if news.rollout_id.is_none() => settled(&mut rows, news, now).await,
+                Message::EvaluationFinished(evaluated) => match meant(&mut rows, evaluated).await? {
+                    Some(id) => fact(&mut rows, incoming, evaluation(id, evaluated, &incoming.source), now).await,
+                    None => Ok(Commit::refused("unknown_rollout")),
+                },
                 other => {
                     let heard = heard(other)
                         .ok_or_else(|| Failure::never("unknown_type", "stage-scheduler does not take this message"))?;
@@ -133,6 +137,15 @@ async fn settled(rows: &mut Rows<'_>, news: &RouteNews, now: At) -> Result<Commi
     let Some(found) = news.found.filter(|found| *found >= from_generation) else { return Ok(Commit::applied()) };
     let route = Box::new(Route { generation: found.saturating_add(1), ..route });
     Ok(Commit::applied().change(Change::Wish { route, from_generation, at: now }))
+}
+
+/// The rollout that an evaluation is about: the one that it names, or that of its version: the live one, else the last.
+async fn meant(rows: &mut Rows<'_>, evaluated: &EvaluationFinished) -> Result<Option<RolloutId>, Failure> {
+    let row = match &evaluated.rollout_id {
+        Some(id) => rows.rollout(id).await?,
+        None => rows.rollout_of(&evaluated.tenant, &evaluated.model).await?,
+    };
+    Ok(row.filter(|row| evaluated.is_about(&row.tenant, &row.model, &row.candidate)).map(|row| row.id))
 }
 
 /// The word was meant for another stage or step.

@@ -1,6 +1,6 @@
 //! Reads a fact from a message.
 
-use proto::{Message, RolloutCommand, RouteNews};
+use proto::{EvaluationFinished, Message, RolloutCommand, RouteNews};
 use rollout::{RolloutId, What};
 use serde_json::{Value, json};
 
@@ -75,6 +75,19 @@ pub(crate) fn heard(message: &Message) -> Option<Heard> {
         }
         _ => return None,
     })
+}
+
+/// What another system found out, with the whole of it as evidence.
+pub(crate) fn evaluation(rollout_id: RolloutId, evaluated: &EvaluationFinished, source: &str) -> Heard {
+    let what = What::EvaluationFinished { name: evaluated.name.clone(), outcome: evaluated.outcome.name().to_owned() };
+    Heard {
+        rollout_id,
+        what,
+        actor: source.to_owned(),
+        reason: None,
+        evidence: serde_json::to_value(evaluated).ok(),
+        if_version: None,
+    }
 }
 
 /// What a target was seen to serve without being asked.

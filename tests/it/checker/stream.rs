@@ -9,7 +9,8 @@ use store::{Reader, Said};
 
 /// Who takes what (RELIABILITY section 2.3, as far as the embedded form has it).
 const CONSUMERS: &[(&str, &[&str])] = &[
-    ("stage-scheduler", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested"]),
+    ("stage-scheduler", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested", "tg.cmd.*.*.evaluation.*"]),
+    ("stage-scheduler", &["tg.in.*.*.evaluation.*"]),
     (
         "stage-scheduler",
         &[

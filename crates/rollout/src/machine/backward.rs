@@ -91,6 +91,7 @@ pub(super) fn stoppable(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
         What::RouteDrifted { generation: of, found } if *of == generation && had_split => {
             anew::drifted(draft, fact, *found)
         }
+        What::EvaluationFinished { .. } => draft.keep(None),
         _ => Outcome::Super,
     }
 }

@@ -158,6 +158,11 @@ impl Journey {
     }
 }
 
+/// A word of another system.
+pub(super) fn evaluated() -> What {
+    What::EvaluationFinished { name: "suite".to_owned(), outcome: "fail".to_owned() }
+}
+
 pub(super) fn verdict(attempt: i64, action: Action) -> What {
     let (result, reason) = match action {
         Action::Advance => ("pass", None),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::history::{ACTIONS, asked, events, happen};
-use super::journey::{Journey, verdict};
+use super::journey::{Journey, evaluated, verdict};
 use super::*;
 use crate::{Decision, Seen};
 
@@ -262,6 +262,7 @@ fn facts() -> impl Strategy<Value = Fact> {
         numbers().prop_map(|generation| What::LeaseExpired { generation }),
         (numbers(), prop::option::of(numbers()))
             .prop_map(|(generation, found)| What::RouteDrifted { generation, found }),
+        Just(evaluated()),
     ];
     (what, any::<bool>(), numbers(), any::<bool>()).prop_map(|(what, is_own, generation, is_second)| {
         let live = is_second.then(|| (rollout_id("v0"), Stage::Observing));

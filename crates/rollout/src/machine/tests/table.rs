@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use judge::Span;
 
-use super::journey::{Journey, verdict};
+use super::journey::{Journey, evaluated, verdict};
 use super::*;
 
 #[test]
@@ -270,5 +270,6 @@ fn answers(row: &Rollout) -> Vec<(&'static str, What)> {
         ("route drifted to a newer one", What::RouteDrifted { generation, found: Some(generation + 5) }),
         ("route not followed for long", What::RouteDrifted { generation, found: None }),
         ("older route drifted", What::RouteDrifted { generation: generation - 1, found: Some(generation + 5) }),
+        ("evaluation finished", evaluated()),
     ]
 }
