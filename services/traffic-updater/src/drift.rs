@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::{Bucket, Core, Say, Stamped, Trace, Values, say_now};
+use chassis::{Bucket, Core, Heartbeat, Say, Stamped, Trace, Values, say_now};
 use judge::Span;
 use proto::serving::{Held, Word};
 use proto::{Message, RouteNews};
@@ -18,6 +18,9 @@ use crate::there::{Foreign, There};
 
 /// Routers that have not followed for so long are no news that is on its way.
 const APART_LIMIT: Span = Span(15_000);
+
+/// A router that lives.
+type Live = (RouterName, Heartbeat);
 
 /// What was found so far.
 pub(crate) struct Drifts {
@@ -38,8 +41,8 @@ impl Drifts {
         Self { core, routers, count, told: BTreeMap::new(), apart: BTreeMap::new(), noted: None }
     }
 
-    /// Brings a wish into the bucket, and looks at who follows.
-    pub(crate) async fn follow(&mut self, wish: &Route) -> Result<(), store::Error> {
+    /// Brings a wish into the bucket, and looks at who of the live routers follows.
+    pub(crate) async fn follow(&mut self, wish: &Route, live: &[Live]) -> Result<(), store::Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
         let there = self.routers.write(wish).await?;
         let stopped = matches!(&there, There::Wish(there) if there.stopped);
@@ -54,7 +57,12 @@ impl Drifts {
             Some(foreign) => self.found(&key, wish, foreign).await?,
             None => drop(self.told.remove(&key)),
         }
-        self.watch(key, &Route { stopped, ..wish.clone() }, foreign.as_ref()).await
+        let behind = live.iter().filter_map(|router| {
+            let word = self.routers.word(router, &key);
+            behind(wish, stopped, (&router.0, word))
+        });
+        let behind = behind.collect();
+        self.watch(key, wish, (foreign.as_ref(), behind)).await
     }
 
     /// Values of models that nobody wishes a route for: there is nothing to put in their place.
@@ -93,9 +101,13 @@ impl Drifts {
     }
 
     /// Notes, shows and says that the routers have not followed for long, and that they follow again.
-    async fn watch(&mut self, key: String, wish: &Route, foreign: Option<&Foreign>) -> Result<(), store::Error> {
+    async fn watch(
+        &mut self,
+        key: String,
+        wish: &Route,
+        (foreign, behind): (Option<&Foreign>, Vec<String>),
+    ) -> Result<(), store::Error> {
         let (now, target_id) = (self.core.clock.now(), target_id(&wish.tenant, &wish.model));
-        let behind: Vec<_> = self.routers.words(wish).into_iter().filter_map(|word| behind(wish, word)).collect();
         let is_noted = self.noted().await?.contains(&target_id);
         if behind.is_empty() && foreign.is_none() {
             self.apart.remove(&key);
@@ -152,13 +164,12 @@ impl Drifts {
 }
 
 /// A router that does not follow the wish, in words. One whose lease ended is told about elsewhere.
-fn behind(wish: &Route, (router, word): (RouterName, Option<Word>)) -> Option<String> {
+fn behind(wish: &Route, stopped: bool, (router, word): (&RouterName, Option<Word>)) -> Option<String> {
     match word {
-        Some(Word { generation, held }) if generation == wish.generation => {
-            (held == Some(Held::Stopped) && !wish.stopped).then(|| {
+        Some(Word { generation, held }) if generation == wish.generation => (held == Some(Held::Stopped) && !stopped)
+            .then(|| {
                 format!("{router}, which holds its rollout as stopped (a stop that was never recorded: say it again)")
-            })
-        }
+            }),
         _ => Some(router.to_string()),
     }
 }

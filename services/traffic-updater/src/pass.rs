@@ -107,8 +107,9 @@ impl Pass {
         }
         // A lease that ended is decided about before a newer route takes the place of the one that it ended on.
         self.report_ended(&wishes).await?;
+        let live = self.routers.live();
         for wish in &wishes {
-            self.drifts.follow(wish).await?;
+            self.drifts.follow(wish, &live).await?;
         }
         self.drifts.nobodys(&values, &wishes);
         self.answer_late(&wishes).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Roster, Values, failpoint};
+use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Heartbeat, Roster, Values, failpoint};
 use judge::Span;
 use proto::RolloutCommand;
 use proto::serving::{Held, Word};
@@ -78,7 +78,15 @@ impl Routers {
         self.begins(&key, wish);
         loop {
             let there = self.bus.watch(Bucket::Route).borrow().get(&key).cloned();
-            let ours = self.ours().get(&key).map(|(_, ours)| ours.clone());
+            let ours = self.ours().get(&key).cloned();
+            // Nearly always: nothing has changed since the last look.
+            if let (Some((revision, ours)), Some(there)) = (&ours, &there)
+                && *revision == there.revision
+                && ours == wish
+            {
+                return Ok(There::Wish(Box::new(ours.clone())));
+            }
+            let ours = ours.map(|(_, ours)| ours);
             let compared = there.as_ref().map_or(There::Older, |entry| compare(&key, entry, wish, ours.as_ref()));
             let revision = there.map_or(0, |entry| entry.revision);
             match compared {
@@ -265,6 +273,18 @@ impl Routers {
             (left_ms > 0).then(|| format!("{router}, which vanished (its lease ends in {} s)", left_ms / 1000))
         });
         may_serve.collect()
+    }
+
+    /// The live routers: whoever asks about many wishes asks for them once.
+    pub(crate) fn live(&self) -> Vec<(RouterName, Heartbeat)> {
+        let (mut all, now) = (self.roster.heartbeats(), self.clock.now());
+        all.retain(|(_, heartbeat)| heartbeat.is_live(now));
+        all
+    }
+
+    /// What a router says of the wish's model.
+    pub(crate) fn word(&self, (router, heartbeat): &(RouterName, Heartbeat), key: &str) -> Option<Word> {
+        self.roster.adopted(router, heartbeat, key)
     }
 
     /// What the live routers say of the wish's model.
