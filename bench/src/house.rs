@@ -57,11 +57,21 @@ impl House {
         Ok(self.client.get(format!("{}{path}", self.api)).send().await?.error_for_status()?.json().await?)
     }
 
+    /// What is there, if anything: what was asked for and answered with 202 may not be there yet.
+    async fn look(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = self.client.get(format!("{}{path}", self.api)).send().await?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(Value::Null);
+        }
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
     /// Posts, and fails with the answer's own words.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let answer = self.client.post(format!("{}{path}", self.api)).json(body).send().await?;
         let status = answer.status();
-        let body: Value = answer.json().await?;
+        let body = answer.bytes().await?;
+        let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? };
         ensure!(status.is_success(), "POST {path}: {status}: {body}");
         Ok(body)
     }
@@ -92,7 +102,7 @@ impl House {
     pub(crate) async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         let since = Instant::now();
         loop {
-            let value = self.get(path).await?;
+            let value = self.look(path).await?;
             if holds(&value) {
                 return Ok(value);
             }
