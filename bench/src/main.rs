@@ -16,6 +16,7 @@ mod steps;
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::{Parser, ValueEnum};
 
 use figure::{Figure, Sheet};
@@ -54,27 +55,41 @@ async fn main() -> anyhow::Result<()> {
     chassis::start_logging("error");
     let arguments = Arguments::parse();
     let mut sheet = Sheet::default();
-    for what in What::value_variants() {
-        if !arguments.what.is_empty() && !arguments.what.contains(what) {
+    let mut failed = Vec::new();
+    for &what in What::value_variants() {
+        if !arguments.what.is_empty() && !arguments.what.contains(&what) {
             continue;
         }
         let name = what.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         figure::say(&format!("measuring {name}"));
-        let figures: Vec<Figure> = match what {
-            What::Steps => steps::measure().await?,
-            What::Deadlines => deadlines::measure().await?,
-            What::Moves => moves::measure().await?,
-            What::Receivers => receivers::measure().await?,
-            What::Proxy => proxy::measure().await?,
-            What::Lookup => vec![lookup::measure()?],
-            What::Memory => vec![memory::measure().await?],
-        };
-        figures.into_iter().for_each(|figure| sheet.add(figure));
+        match what.measure().await {
+            Ok(figures) => figures.into_iter().for_each(|figure| sheet.add(figure)),
+            Err(error) => {
+                // What the others took their minutes for is not lost.
+                figure::say(&format!("{name} can't be measured: {error:#}"));
+                failed.push(name);
+            }
+        }
     }
     sheet.print();
     if let Some(file) = &arguments.save {
         sheet.save(file)?;
         figure::say(&format!("wrote the table into {}", file.display()));
     }
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
+}
+
+impl What {
+    async fn measure(self) -> anyhow::Result<Vec<Figure>> {
+        match self {
+            Self::Steps => steps::measure().await,
+            Self::Deadlines => deadlines::measure().await,
+            Self::Moves => moves::measure().await,
+            Self::Receivers => receivers::measure().await,
+            Self::Proxy => proxy::measure().await,
+            Self::Lookup => Ok(vec![lookup::measure()?]),
+            Self::Memory => Ok(vec![memory::measure().await?]),
+        }
+    }
 }
