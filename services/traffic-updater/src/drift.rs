@@ -123,9 +123,10 @@ impl Drifts {
         } else if !is_noted && now.ms_since(since) >= APART_LIMIT.ms() {
             let what =
                 foreign.map_or_else(|| format!("not followed by {}", behind.join(", ")), |there| there.what.clone());
-            tracing::error!(model = %wish.model, generation, "the route of {} has not been served as wished for 15 s: {what}", wish.model);
             let say = wish.rollout_id.is_some().then(|| drifted(wish, news(wish, None, &what), 0));
             self.note(target_id, Some(since), say).await?;
+            // Once it is noted: a store that does not take it would have it said each second.
+            tracing::error!(model = %wish.model, generation, "the route of {} has not been served as wished for 15 s: {what}", wish.model);
         }
         Ok(())
     }
