@@ -149,6 +149,26 @@ pub struct VersionView {
     pub updated_at: At,
 }
 
+/// A change of a version's status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromotionView {
+    /// The model.
+    pub model: Model,
+    /// The version.
+    pub version: Version,
+    /// Its status before.
+    pub from: String,
+    /// Its status after.
+    pub to: String,
+    /// Who moved it.
+    pub actor: String,
+    /// By which rollout.
+    pub rollout_id: RolloutId,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: At,
+}
+
 /// A policy as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyView {

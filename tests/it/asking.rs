@@ -57,6 +57,36 @@ async fn a_dry_run_says_what_would_apply_and_from_where_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_promotion_history_names_every_change_of_status_and_the_rollout_that_made_it() {
+    let house = ready().await;
+    let plan = json!({"steps": [{"split": 50, "dwell": "0s"}, {"split": 100, "dwell": "0s"}]});
+    let id = house.promote("reranker", "2", &json!({ "policy": plan })).await;
+    assert_eq!(house.ended(&id).await["stage"], "completed");
+    let path = "/v1/registry/reranker/promotions";
+    let all = house.until(path, |page| page["items"][0]["to"] == "active").await;
+    let said = |page: &Value| -> Vec<String> {
+        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap().to_owned();
+        let entries = page["items"].as_array().unwrap().iter();
+        entries.map(|entry| ["version", "from", "to"].map(|field| text(entry, field)).join(" ")).collect()
+    };
+    let expected =
+        ["2 canary active", "1 active retired", "2 published canary", "1 canary active", "1 published canary"];
+    assert_eq!(said(&all), expected);
+    let by: Vec<_> = all["items"].as_array().unwrap().iter().map(|entry| entry["rollout_id"] == json!(id)).collect();
+    assert_eq!(by, [true, true, true, false, false], "the first one was activated by a rollout of its own");
+    let (_, first) = house.get(&format!("{path}?limit=3")).await;
+    let (_, rest) = house.get(&format!("{path}?limit=3&cursor={}", first["cursor"].as_str().unwrap())).await;
+    assert_eq!([said(&first), said(&rest)].concat(), said(&all));
+    for (path, status) in [
+        ("/v1/registry/nobody/promotions", 404),
+        ("/v1/registry/reranker/promotions?cursor=last", 422),
+        ("/v1/registry/reranker/promotions?limit=0", 422),
+    ] {
+        assert_eq!(house.get(path).await.0, status, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_rollout_keeps_the_policy_that_it_started_with() {
     let house = ready().await;
     let text = |dwell: &str| format!("steps:\n  - {{split: 10, dwell: {dwell}}}\n  - {{split: 100}}\n");

@@ -230,6 +230,7 @@ async fn what_the_api_answers_follows_its_document() {
         ("get /v1/models/{model}", "/v1/models/reranker".to_owned(), 200),
         ("get /v1/models/{model}", "/v1/models/nobody".to_owned(), 404),
         ("get /v1/registry/{model}/versions", "/v1/registry/reranker/versions".to_owned(), 200),
+        ("get /v1/registry/{model}/promotions", "/v1/registry/reranker/promotions".to_owned(), 200),
         ("get /v1/policies", "/v1/policies".to_owned(), 200),
         ("get /v1/policies/{name}", "/v1/policies/starter".to_owned(), 200),
         ("get /v1/rollouts", "/v1/rollouts".to_owned(), 200),

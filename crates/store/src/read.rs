@@ -7,7 +7,7 @@ use crate::delivery::Delivery;
 use crate::known::Known;
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
-    Place, PolicyRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
 };
 use crate::sqlite::{
     chain, chassis, facts, judging, log, notifying, queue, registry, rollouts, safety, serving, standing,
@@ -100,6 +100,8 @@ reads! {
     registry::choices as choices() -> Vec<VersionRow>;
     /// The models of a type, by name.
     registry::models_of_type as models_of_type(tenant: &Tenant, model_type: &str) -> Vec<Model>;
+    /// The promotion history of a model, newest first, behind the entry `before`, each with its number.
+    registry::promotions as promotions(tenant: &Tenant, model: &Model, before: i64, limit: i64) -> Vec<(i64, PromotionRow)>;
     /// The latest revision of a policy.
     registry::policy as policy(tenant: &Tenant, policy: &PolicyName) -> Option<PolicyRow>;
     /// The latest revision of each policy, by name, behind `after`.

@@ -38,6 +38,7 @@ const SCHEMA: &[(i64, &str, &str)] = &[
     (2, "notifications", include_str!("../../../migrations/sqlite/0002_notifications.sql")),
     (3, "replay and idempotency", include_str!("../../../migrations/sqlite/0003_replay_and_idempotency.sql")),
     (5, "failing safe", include_str!("../../../migrations/sqlite/0005_failing_safe.sql")),
+    (6, "promotions", include_str!("../../../migrations/sqlite/0006_promotions.sql")),
 ];
 
 /// One file, one writer connection, some readers, and the lock that keeps a second process out.

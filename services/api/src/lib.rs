@@ -14,6 +14,7 @@ mod pages;
 mod parked;
 mod policy;
 mod problem;
+mod promoted;
 mod promotion;
 mod rollout_view;
 mod rollouts;
@@ -66,6 +67,7 @@ fn routes(core: &Core) -> Router {
         .route("/v1/models", post(model::add).get(model::list))
         .route("/v1/models/{model}", get(model::show))
         .route("/v1/registry/{model}/versions", post(version::add).get(version::list))
+        .route("/v1/registry/{model}/promotions", get(promoted::list))
         .route("/v1/registry/{model}/{version}/promote", post(promotion::promote))
         .route("/v1/policies", get(policy::list))
         .route("/v1/policies/{name}", put(policy::save).get(policy::show))

@@ -1,6 +1,6 @@
 //! Statements of registry-writer: models, versions, policies.
 
-use rollout::{At, Model, PolicyName, Tenant, Version};
+use rollout::{At, Model, PolicyName, RolloutId, Tenant, Version};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -257,6 +257,42 @@ pub(crate) async fn add_promotion(on: &mut SqliteConnection, row: &PromotionRow)
         .await
         .map_err(Error::of("record a promotion"))?;
     Ok(())
+}
+
+pub(super) const PROMOTIONS: &str = "select id, tenant, name, version, from_stage, to_stage, actor, rollout_id, at from promotion \
+    where tenant = $1 and name = $2 and id < $3 order by id desc limit $4";
+
+/// The promotion history of a model, newest first, those recorded before the entry `before`, each with its number.
+pub(crate) async fn promotions(
+    on: &mut SqliteConnection,
+    tenant: &Tenant,
+    model: &Model,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<(i64, PromotionRow)>, Error> {
+    let rows = sqlx::query(PROMOTIONS)
+        .bind(tenant.as_str())
+        .bind(model.as_str())
+        .bind(before)
+        .bind(limit)
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("list promotions"))?;
+    rows.iter()
+        .map(|row| {
+            let promotion = PromotionRow {
+                tenant: name(row, 1, Tenant::new)?,
+                name: name(row, 2, Model::new)?,
+                version: name(row, 3, Version::new)?,
+                from_stage: get(row, 4)?,
+                to_stage: get(row, 5)?,
+                actor: get(row, 6)?,
+                rollout_id: name(row, 7, RolloutId::new)?,
+                at: At(get(row, 8)?),
+            };
+            Ok((get(row, 0)?, promotion))
+        })
+        .collect()
 }
 
 /// The latest revision of a policy.

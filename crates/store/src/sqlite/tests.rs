@@ -58,6 +58,7 @@ async fn due_lists_and_sweeps_read_an_index_and_never_a_whole_table() {
         (chassis::FORGET_SAID, "INTEGER PRIMARY KEY"),
         (chassis::FORGET_MARKS, "inbox_by_age"),
         (chassis::IS_SETTLED, "sqlite_autoindex_inbox_1"),
+        (registry::PROMOTIONS, "promotion_by_model"),
         (rollouts::LIVE, "rollout_one_live"),
         (rollouts::SCENE, "sqlite_autoindex_rollout_1"),
         (rollouts::SCENES, "sqlite_autoindex_rollout_1"),

@@ -1,7 +1,7 @@
 //! Models, their versions, and policies.
 
 use super::{CURSOR, Call, Content, LIMIT, READ, WRITE, json_of};
-use crate::http::{ModelView, NewModel, NewVersion, Page, PolicyView, VersionView};
+use crate::http::{ModelView, NewModel, NewVersion, Page, PolicyView, PromotionView, VersionView};
 
 const MODELS: Call = Call { group: "models", ..READ };
 const POLICIES: Call = Call { group: "policies", ..READ };
@@ -54,6 +54,15 @@ pub(super) const CALLS: &[Call] = &[
         does: "The versions of a model, the newest first.",
         parameters: &[LIMIT, CURSOR],
         answers: &[(200, "A page of versions.", json_of!(Page<VersionView>))],
+        refusals: &[403, 404, 422, 503],
+        ..MODELS
+    },
+    Call {
+        path: "/v1/registry/{model}/promotions",
+        id: "listPromotions",
+        does: "Every change of a version's status and the rollout that made it, the newest first.",
+        parameters: &[LIMIT, CURSOR],
+        answers: &[(200, "A page of the promotion history.", json_of!(Page<PromotionView>))],
         refusals: &[403, 404, 422, 503],
         ..MODELS
     },
