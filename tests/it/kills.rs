@@ -10,8 +10,8 @@ use crate::house::{House, Upstream};
 use crate::traffic;
 use crate::witness::Witness;
 
-/// Kills in one run.
-const KILLS: u32 = 200;
+/// Kills in one run, of two.
+const KILLS: u32 = 100;
 
 /// How a rollout is meant to end.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,10 +63,22 @@ fn draw(seed: &mut u64, below: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_kills_at_random_points_lose_double_and_hasten_nothing() {
-    let seed_of_run = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
-    println!("TIDEGATE_SEED={seed_of_run}");
-    let mut seed: u64 = seed_of_run;
+async fn a_hundred_kills_at_random_points_lose_double_and_hasten_nothing() {
+    kill_at_random(seed_or(20_261_121)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_kills_at_other_points_lose_double_and_hasten_nothing() {
+    kill_at_random(seed_or(20_261_122)).await;
+}
+
+fn seed_or(usual: u64) -> u64 {
+    let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(usual);
+    println!("TIDEGATE_SEED={seed}");
+    seed
+}
+
+async fn kill_at_random(mut seed: u64) {
     let (mut house, witness) = (House::start(), Witness::default());
     let upstreams = [Upstream::start("1").await, Upstream::start("2").await];
     house.serves("reranker", "1", &upstreams[0].url).await;
