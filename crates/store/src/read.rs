@@ -5,13 +5,13 @@ use rollout::{At, Model, PolicyName, Rollout, RolloutId, Route, Tenant, Version}
 use crate::Error;
 use crate::delivery::Delivery;
 use crate::known::Known;
+use crate::parking::{ReplayRow, UnparkedEntry};
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
-    Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow, WorkloadRow,
+    Parked, Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow,
+    WorkloadRow,
 };
-use crate::sqlite::{
-    chain, chassis, facts, judging, log, notifying, queue, registry, rollouts, safety, serving, standing,
-};
+use crate::sqlite::statements as sqlite;
 use crate::standing::Standing;
 
 /// A connection that only reads.
@@ -47,7 +47,7 @@ macro_rules! reads {
                 /// When the database does not answer, or a stored value does not decode.
                 pub async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
                     match self {
-                        Self::Sqlite(on, _) => $module::$statement(on, $($argument),*).await,
+                        Self::Sqlite(on, _) => sqlite::$module::$statement(on, $($argument),*).await,
                     }
                 }
             )+
@@ -146,6 +146,30 @@ reads! {
     notifying::triggers as triggers(channel: &str, about: &str) -> (i64, i64);
     /// The log's entry with which a rollout turned back.
     notifying::turned_back as turned_back(id: &RolloutId) -> Option<Transition>;
+    /// Whether a service has settled a message.
+    chassis::is_settled as is_settled(service: &str, source: &str, message_id: &str) -> bool;
+    /// What became of a message (`applied`, `refused`, `parked`), and why, if a service has settled it.
+    chassis::outcome as outcome(service: &str, source: &str, message_id: &str) -> Option<(String, Option<String>)>;
+    /// The stream behind `position`, as far as its subjects begin with `lane`; all of it for an empty one.
+    chassis::said_after as said_after(position: i64, lane: &str, limit: i64) -> Vec<Said>;
+    /// The last position of the stream; 0 when it is empty.
+    chassis::last_position as last_position() -> i64;
+    /// How many messages stand behind `position`, counted up to `most`, and when the first of them was said.
+    chassis::waiting as waiting(position: i64, most: i64) -> (i64, Option<At>);
+    /// The keys of a bucket.
+    chassis::bus_values as bus_values(bucket: &str) -> Vec<BusValue>;
+    /// Messages that can never work, newest first, behind the one parked at `after` with that id.
+    parking::page as parked(after: (At, &str), limit: i64) -> Vec<Parked>;
+    /// A parked message, whether or not it was replayed since.
+    parking::one as parked_one(id: &str) -> Option<Parked>;
+    /// What a service parked because it did not know its type.
+    parking::unknown as parked_as_unknown(service: &str) -> Vec<Parked>;
+    /// What is asked for a parked message and not done yet.
+    parking::asked as replay(parked_id: &str) -> Option<ReplayRow>;
+    /// What is asked for messages that a service parked.
+    parking::asked_of as replays(service: &str) -> Vec<(ReplayRow, Parked)>;
+    /// What became of a parked message so far, the latest first.
+    parking::done as unparked(parked_id: &str) -> Vec<UnparkedEntry>;
     /// The answer to a write that named a key.
     serving::answered as answered(tenant: &Tenant, key: &str) -> Option<IdempotencyRow>;
 }
@@ -156,17 +180,9 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer, or a stored value does not decode.
     pub async fn scene(&mut self, id: &RolloutId) -> Result<Option<Scene>, Error> {
-        let Self::Sqlite(on, known) = self;
-        if let Some(scene) = known.as_mut().and_then(|known| known.scene(id)) {
-            return Ok(Some(scene));
+        match self {
+            Self::Sqlite(on, known) => sqlite::rollouts::scene(on, known.as_deref_mut(), id).await,
         }
-        let read = rollouts::scene(on, id).await?;
-        Ok(read.map(|(scene, log_end)| {
-            if let Some(known) = known {
-                known.log_ends_with(id, scene.rollout.version, log_end);
-            }
-            scene
-        }))
     }
 
     /// Reads the scenes of several rollouts at once, for those who will ask for them one by one in this transaction.
@@ -174,70 +190,8 @@ impl Rows<'_> {
     /// # Errors
     /// When the database does not answer, or a stored value does not decode.
     pub async fn foresee(&mut self, ids: &[RolloutId]) -> Result<(), Error> {
-        let Self::Sqlite(on, known) = self;
-        let Some(known) = known else { return Ok(()) };
-        for (scene, log_end) in rollouts::scenes(on, ids).await? {
-            known.foreseen(scene, log_end);
+        match self {
+            Self::Sqlite(on, known) => sqlite::rollouts::foresee(on, known.as_deref_mut(), ids).await,
         }
-        Ok(())
-    }
-
-    /// Whether a service has settled a message.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn is_settled(&mut self, service: &str, source: &str, message_id: &str) -> Result<bool, Error> {
-        let Self::Sqlite(on, _) = self;
-        chassis::is_settled(on, service, source, message_id).await.map_err(Error::of("read a mark"))
-    }
-
-    /// What became of a message (`applied`, `refused`, `parked`), and why, if a service has settled it.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn outcome(
-        &mut self,
-        service: &str,
-        source: &str,
-        message_id: &str,
-    ) -> Result<Option<(String, Option<String>)>, Error> {
-        let Self::Sqlite(on, _) = self;
-        chassis::outcome(on, service, source, message_id).await.map_err(Error::of("read a mark"))
-    }
-
-    /// The stream behind `position`, as far as its subjects begin with `lane`; all of it for an empty one.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn said_after(&mut self, position: i64, lane: &str, limit: i64) -> Result<Vec<Said>, Error> {
-        let Self::Sqlite(on, _) = self;
-        chassis::said_after(on, position, lane, limit).await.map_err(Error::of("read the stream"))
-    }
-
-    /// The last position of the stream; 0 when it is empty.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn last_position(&mut self) -> Result<i64, Error> {
-        let Self::Sqlite(on, _) = self;
-        chassis::last_position(on).await.map_err(Error::of("read the stream's end"))
-    }
-
-    /// How many messages stand behind `position`, counted up to `most`, and when the first of them was said.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn waiting(&mut self, position: i64, most: i64) -> Result<(i64, Option<At>), Error> {
-        let Self::Sqlite(on, _) = self;
-        chassis::waiting(on, position, most).await.map_err(Error::of("read what waits"))
-    }
-
-    /// The keys of a bucket.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn bus_values(&mut self, bucket: &str) -> Result<Vec<BusValue>, Error> {
-        let Self::Sqlite(on, _) = self;
-        chassis::bus_values(on, bucket).await.map_err(Error::of("read a bucket"))
     }
 }

@@ -1,18 +1,7 @@
 //! The SQLite arm: opening, settings, and the statements by owner.
 
-pub(crate) mod chain;
-pub(crate) mod chassis;
-pub(crate) mod facts;
-pub(crate) mod judging;
-pub(crate) mod log;
-pub(crate) mod notifying;
-pub(crate) mod parking;
-pub(crate) mod queue;
-pub(crate) mod registry;
-pub(crate) mod rollouts;
-pub(crate) mod safety;
-pub(crate) mod serving;
-pub(crate) mod standing;
+#[path = "statements/map.rs"]
+pub(crate) mod statements;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +17,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row as _, SqlStr};
 
 use crate::{Class, Error};
+
+type Arguments = sqlx::sqlite::SqliteArguments;
+type Connection = sqlx::SqliteConnection;
+type Engine = sqlx::Sqlite;
+type Row = sqlx::sqlite::SqliteRow;
 
 /// Waits no longer for the one writer than this; a step takes milliseconds.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);

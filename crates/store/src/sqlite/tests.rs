@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sqlx::Row as _;
 
+use super::statements::{chassis, judging, log, notifying, registry, rollouts, serving};
 use super::*;
 use crate::Store;
 use crate::change::{Change, Written};

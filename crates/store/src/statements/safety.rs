@@ -1,13 +1,13 @@
 //! Statements about failing safe: the beat, and the rollouts that somebody stopped.
 
 use rollout::{At, RolloutId};
-use sqlx::SqliteConnection;
 
-use super::rollouts::{get, name};
+use super::Connection;
+use super::columns::{get, name};
 use crate::Error;
 use crate::rows::{BeatRow, StopRow};
 
-pub(crate) async fn beat(on: &mut SqliteConnection) -> Result<BeatRow, Error> {
+pub(crate) async fn beat(on: &mut Connection) -> Result<BeatRow, Error> {
     let row = sqlx::query("select number, incarnation, beat_at from beat where one = 1")
         .fetch_one(on)
         .await
@@ -16,7 +16,7 @@ pub(crate) async fn beat(on: &mut SqliteConnection) -> Result<BeatRow, Error> {
 }
 
 /// One more beat behind beat `from`; one replica wins.
-pub(crate) async fn add_beat(on: &mut SqliteConnection, from: i64, at: At) -> Result<u64, Error> {
+pub(crate) async fn add_beat(on: &mut Connection, from: i64, at: At) -> Result<u64, Error> {
     let done = sqlx::query("update beat set number = number + 1, beat_at = $1 where one = 1 and number = $2")
         .bind(at.0)
         .bind(from)
@@ -27,7 +27,7 @@ pub(crate) async fn add_beat(on: &mut SqliteConnection, from: i64, at: At) -> Re
 }
 
 /// Remembers that somebody stopped a rollout; the first to say so stays.
-pub(crate) async fn add_stop(on: &mut SqliteConnection, row: &StopRow) -> Result<u64, Error> {
+pub(crate) async fn add_stop(on: &mut Connection, row: &StopRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into stop (rollout_id, tenant, actor, reason, stopped_at) values ($1, $2, $3, $4, $5) on conflict do nothing",
     )
@@ -43,7 +43,7 @@ pub(crate) async fn add_stop(on: &mut SqliteConnection, row: &StopRow) -> Result
 }
 
 /// The stopped rollouts among those that a wished route still belongs to.
-pub(crate) async fn stopped(on: &mut SqliteConnection) -> Result<Vec<RolloutId>, Error> {
+pub(crate) async fn stopped(on: &mut Connection) -> Result<Vec<RolloutId>, Error> {
     let rows = sqlx::query("select stop.rollout_id from route join stop on stop.rollout_id = route.rollout_id")
         .fetch_all(on)
         .await

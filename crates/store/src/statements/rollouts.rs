@@ -1,11 +1,11 @@
 //! Statements of stage-scheduler: rollouts, their log, and the wished routes.
 
 use rollout::{At, Model, Rollout, RolloutId, Route, Stage, Tenant, Version};
-use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
+use super::columns::{bad, get, name, stage, text, unsigned};
 use super::log::{self, log_if_changed};
+use super::{Connection, Row};
+use crate::known::Known;
 use crate::rows::{Due, Live, Place, RefusalRow, Scene, Transition};
 use crate::{Error, json, stored};
 
@@ -27,7 +27,7 @@ macro_rules! select_rollout {
 
 pub(super) use select_rollout;
 
-pub(crate) async fn by_id(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<Rollout>, Error> {
+pub(crate) async fn by_id(on: &mut Connection, id: &RolloutId) -> Result<Option<Rollout>, Error> {
     let row = sqlx::query(select_rollout!("where id = $1"))
         .bind(id.as_str())
         .fetch_optional(on)
@@ -49,10 +49,25 @@ macro_rules! select_scene {
     };
 }
 
-pub(super) const SCENE: &str = select_scene!("where id = $1");
+pub(crate) const SCENE: &str = select_scene!("where id = $1");
 
-/// A rollout with all that a step sees beside it, and the hash of its log's last entry, in one statement: each has its price.
-pub(crate) async fn scene(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<(Scene, Vec<u8>)>, Error> {
+/// A rollout with all that a step sees beside it, in one statement: each has its price. What the transaction foresaw is taken
+/// from there.
+pub(crate) async fn scene(
+    on: &mut Connection,
+    known: Option<&mut Known>,
+    id: &RolloutId,
+) -> Result<Option<Scene>, Error> {
+    let Some(known) = known else { return Ok(read_scene(on, id).await?.map(|(scene, _)| scene)) };
+    if let Some(scene) = known.scene(id) {
+        return Ok(Some(scene));
+    }
+    let Some((scene, log_end)) = read_scene(on, id).await? else { return Ok(None) };
+    known.log_ends_with(id, scene.rollout.version, log_end);
+    Ok(Some(scene))
+}
+
+async fn read_scene(on: &mut Connection, id: &RolloutId) -> Result<Option<(Scene, Vec<u8>)>, Error> {
     let row = sqlx::query(SCENE)
         .bind(id.as_str())
         .fetch_optional(on)
@@ -61,25 +76,32 @@ pub(crate) async fn scene(on: &mut SqliteConnection, id: &RolloutId) -> Result<O
     row.as_ref().map(seen).transpose()
 }
 
-pub(super) const SCENES: &str = select_scene!("where id in (select value from json_each($1))");
+pub(crate) const SCENES: &str = select_scene!("where id in (select value from json_each($1))");
 
-pub(crate) async fn scenes(on: &mut SqliteConnection, ids: &[RolloutId]) -> Result<Vec<(Scene, Vec<u8>)>, Error> {
+/// Reads the scenes of several rollouts at once, for those who will ask for them one by one in this transaction.
+pub(crate) async fn foresee(on: &mut Connection, known: Option<&mut Known>, ids: &[RolloutId]) -> Result<(), Error> {
+    let Some(known) = known else { return Ok(()) };
     let rows = sqlx::query(SCENES)
         .bind(json("ids", &ids)?)
         .fetch_all(on)
         .await
         .map_err(Error::of("read rollouts and their routes"))?;
-    rows.iter().map(seen).collect()
+    for row in &rows {
+        let (scene, log_end) = seen(row)?;
+        known.foreseen(scene, log_end);
+    }
+    Ok(())
 }
 
-fn seen(row: &SqliteRow) -> Result<(Scene, Vec<u8>), Error> {
+/// A scene, and the hash of its log's last entry.
+fn seen(row: &Row) -> Result<(Scene, Vec<u8>), Error> {
     let scene = Scene { rollout: rollout(row)?, salt: get(row, 24)?, place: place(row, 25)? };
     Ok((scene, get::<Option<Vec<u8>>>(row, 27)?.unwrap_or_default()))
 }
 
 /// What a new rollout of the model finds there; nothing when the rollout itself is there.
 pub(crate) async fn place_of(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
     id: &RolloutId,
@@ -99,7 +121,7 @@ pub(crate) async fn place_of(
     row.map(|row| place(&row, 0)).transpose()
 }
 
-fn place(row: &SqliteRow, from: usize) -> Result<Place, Error> {
+fn place(row: &Row, from: usize) -> Result<Place, Error> {
     let live: Option<String> = get(row, from + 1)?;
     let live = live.map(|text| {
         let (id, stage) = text.split_once(' ').ok_or_else(|| bad("live rollout", &text))?;
@@ -111,11 +133,7 @@ fn place(row: &SqliteRow, from: usize) -> Result<Place, Error> {
 }
 
 /// The model's live rollout, else its latest one.
-pub(crate) async fn of_model(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    model: &Model,
-) -> Result<Option<Rollout>, Error> {
+pub(crate) async fn of_model(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Option<Rollout>, Error> {
     let row = sqlx::query(select_rollout!(
         "where tenant = $1 and model = $2 order by stage in ('completed', 'rolled_back', 'rejected', 'superseded', 'cancelled', 'queued'), \
          created_at desc, id desc limit 1"
@@ -130,7 +148,7 @@ pub(crate) async fn of_model(
 
 /// Newest first, those made before `before` (instant and id of the last one seen).
 pub(crate) async fn page(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     before: (At, &str),
     limit: i64,
@@ -148,12 +166,12 @@ pub(crate) async fn page(
     rows.iter().map(rollout).collect()
 }
 
-pub(super) const LIVE: &str = "select id, stage from rollout where tenant = $1 and model = $2 and id <> $3 \
+pub(crate) const LIVE: &str = "select id, stage from rollout where tenant = $1 and model = $2 and id <> $3 \
     and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')";
 
 /// The model's live rollout, if any, other than `but`.
 pub(crate) async fn live(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
     but: &RolloutId,
@@ -169,26 +187,21 @@ pub(crate) async fn live(
     Ok(Some((name(&row, 0, RolloutId::new)?, stage(&row, 1)?)))
 }
 
-pub(super) const DUE: &str =
+pub(crate) const DUE: &str =
     "select id, version, wake_at from rollout where wake_at is not null and wake_at < $1 order by wake_at limit $2";
 
-pub(crate) async fn due(on: &mut SqliteConnection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
+pub(crate) async fn due(on: &mut Connection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
     let rows =
         sqlx::query(DUE).bind(before.0).bind(limit).fetch_all(on).await.map_err(Error::of("read due rollouts"))?;
     rows.iter().map(due_row).collect()
 }
 
-pub(crate) fn due_row(row: &SqliteRow) -> Result<Due, Error> {
+pub(crate) fn due_row(row: &Row) -> Result<Due, Error> {
     Ok(Due { rollout_id: name(row, 0, RolloutId::new)?, version: get(row, 1)?, wake_at: At(get(row, 2)?) })
 }
 
 /// Opens a rollout and its log; nothing is written when it is there.
-pub(crate) async fn open(
-    on: &mut SqliteConnection,
-    row: &Rollout,
-    salt: &str,
-    entry: &Transition,
-) -> Result<u64, Error> {
+pub(crate) async fn open(on: &mut Connection, row: &Rollout, salt: &str, entry: &Transition) -> Result<u64, Error> {
     let (workload, plan, before) = (json("workload", &row.workload)?, json("plan", &row.plan)?, before_json(row)?);
     let query = sqlx::query(concat!(
         "insert into rollout (id, tenant, model, candidate, previous, requested_by, resume, reason, salt, workload, plan, before, machine, stage, step, \
@@ -231,7 +244,7 @@ pub(crate) async fn open(
 /// Writes what can change, and the log's entry of it; only if the row still has `from_version`. The log ends there with
 /// `previous`; without an end, it has a gap.
 pub(crate) async fn advance(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     row: &Rollout,
     from_version: i64,
     (entry, previous): (&Transition, Option<&[u8]>),
@@ -271,7 +284,7 @@ pub(crate) async fn advance(
     }
 }
 
-pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<String>, Error> {
+pub(crate) async fn salt(on: &mut Connection, id: &RolloutId) -> Result<Option<String>, Error> {
     let row = sqlx::query("select salt from rollout where id = $1")
         .bind(id.as_str())
         .fetch_optional(on)
@@ -281,7 +294,7 @@ pub(crate) async fn salt(on: &mut SqliteConnection, id: &RolloutId) -> Result<Op
 }
 
 /// At most 1,000 rows a rollout are kept; further ones are counted by the caller's metric alone.
-pub(crate) async fn refuse(on: &mut SqliteConnection, refusal: &RefusalRow) -> Result<(), Error> {
+pub(crate) async fn refuse(on: &mut Connection, refusal: &RefusalRow) -> Result<(), Error> {
     sqlx::query(
         "insert into refusal (rollout_id, fact_source, fact_id, fact_kind, reason, actor, at_version, refused_at) \
          select $1, $2, $3, $4, $5, $6, $7, $8 where (select count(*) from refusal where rollout_id = $1) < 1000 on conflict do nothing",
@@ -300,7 +313,7 @@ pub(crate) async fn refuse(on: &mut SqliteConnection, refusal: &RefusalRow) -> R
     Ok(())
 }
 
-pub(crate) async fn refusals(on: &mut SqliteConnection, id: &RolloutId) -> Result<Vec<RefusalRow>, Error> {
+pub(crate) async fn refusals(on: &mut Connection, id: &RolloutId) -> Result<Vec<RefusalRow>, Error> {
     let rows = sqlx::query(
         "select rollout_id, fact_source, fact_id, fact_kind, reason, actor, at_version, refused_at from refusal where rollout_id = $1 \
          order by refused_at, fact_id",
@@ -325,7 +338,7 @@ pub(crate) async fn refusals(on: &mut SqliteConnection, id: &RolloutId) -> Resul
         .collect()
 }
 
-pub(crate) async fn route(on: &mut SqliteConnection, tenant: &Tenant, model: &Model) -> Result<Option<Route>, Error> {
+pub(crate) async fn route(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Option<Route>, Error> {
     let row = sqlx::query("select spec from route where tenant = $1 and model = $2")
         .bind(tenant.as_str())
         .bind(model.as_str())
@@ -335,7 +348,7 @@ pub(crate) async fn route(on: &mut SqliteConnection, tenant: &Tenant, model: &Mo
     row.as_ref().map(|row| text(row, 0)).transpose()
 }
 
-pub(crate) async fn routes(on: &mut SqliteConnection) -> Result<Vec<Route>, Error> {
+pub(crate) async fn routes(on: &mut Connection) -> Result<Vec<Route>, Error> {
     let rows = sqlx::query("select spec from route order by tenant, model")
         .fetch_all(on)
         .await
@@ -344,7 +357,7 @@ pub(crate) async fn routes(on: &mut SqliteConnection) -> Result<Vec<Route>, Erro
 }
 
 /// Writes the wished route; only if the one there still has `from` (0: there is none).
-pub(crate) async fn wish(on: &mut SqliteConnection, route: &Route, from: i64, at: At) -> Result<u64, Error> {
+pub(crate) async fn wish(on: &mut Connection, route: &Route, from: i64, at: At) -> Result<u64, Error> {
     let spec = json("route", route)?;
     let insert = "insert into route (generation, rollout_id, spec, updated_at, tenant, model) values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
     let update = "update route set generation = $1, rollout_id = $2, spec = $3, updated_at = $4 where tenant = $5 and model = $6 and generation = $7";
@@ -363,7 +376,7 @@ fn before_json(row: &Rollout) -> Result<Option<String>, Error> {
     row.before.as_ref().map(|before| json("before", before)).transpose()
 }
 
-pub(super) fn rollout(row: &SqliteRow) -> Result<Rollout, Error> {
+pub(super) fn rollout(row: &Row) -> Result<Rollout, Error> {
     Ok(Rollout {
         id: name(row, 0, RolloutId::new)?,
         tenant: name(row, 1, Tenant::new)?,
@@ -382,7 +395,7 @@ pub(super) fn rollout(row: &SqliteRow) -> Result<Rollout, Error> {
         before: get::<Option<String>>(row, 10)?.map(|text| stored("before", &text)).transpose()?,
         machine: get(row, 11)?,
         stage: stage(row, 12)?,
-        step: get(row, 13)?,
+        step: unsigned(row, 13)?,
         attempt: get(row, 14)?,
         version: get(row, 15)?,
         generation: get(row, 16)?,
@@ -394,32 +407,4 @@ pub(super) fn rollout(row: &SqliteRow) -> Result<Rollout, Error> {
         created_at: At(get(row, 22)?),
         updated_at: At(get(row, 23)?),
     })
-}
-
-pub(crate) fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
-    row: &'r SqliteRow,
-    index: usize,
-) -> Result<T, Error> {
-    row.try_get(index).map_err(Error::of("read a column"))
-}
-
-pub(crate) fn text<T: DeserializeOwned>(row: &SqliteRow, index: usize) -> Result<T, Error> {
-    stored("column", &get::<String>(row, index)?)
-}
-
-pub(crate) fn name<T, E: std::fmt::Display>(
-    row: &SqliteRow,
-    index: usize,
-    parse: impl FnOnce(String) -> Result<T, E>,
-) -> Result<T, Error> {
-    parse(get(row, index)?).map_err(|cause| bad("name", &cause))
-}
-
-fn stage(row: &SqliteRow, index: usize) -> Result<Stage, Error> {
-    let text: String = get(row, index)?;
-    Stage::named(&text).ok_or_else(|| bad("stage", &text))
-}
-
-fn bad(what: &'static str, cause: &impl std::fmt::Display) -> Error {
-    Error::Stored { what, cause: cause.to_string() }
 }

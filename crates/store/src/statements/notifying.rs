@@ -1,17 +1,16 @@
 //! Statements of notifier.
 
 use rollout::{At, RolloutId};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
+use super::columns::{get, name, text};
 use super::log::transition;
-use super::rollouts::{get, name, text};
+use super::{Connection, Row};
 use crate::delivery::{Delivery, Told};
 use crate::rows::Transition;
 use crate::{Error, json};
 
 /// Adds a delivery; one that is there stays as it is.
-pub(crate) async fn deliver(on: &mut SqliteConnection, row: &Delivery) -> Result<u64, Error> {
+pub(crate) async fn deliver(on: &mut Connection, row: &Delivery) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into delivery (channel, rollout_id, version, kind, dedup_key, body, subject, news, state, tries, unsure, receipt, error, since_at, attempt_at) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict do nothing",
@@ -38,7 +37,7 @@ pub(crate) async fn deliver(on: &mut SqliteConnection, row: &Delivery) -> Result
 }
 
 /// Writes where a delivery stands, unless it was tried or settled by somebody else meanwhile.
-pub(crate) async fn attempted(on: &mut SqliteConnection, row: &Delivery, from: (Told, i64)) -> Result<u64, Error> {
+pub(crate) async fn attempted(on: &mut Connection, row: &Delivery, from: (Told, i64)) -> Result<u64, Error> {
     let (from_state, from_tries) = from;
     let done = sqlx::query(
         "update delivery set state = $4, tries = $5, unsure = $6, receipt = $7, error = $8, since_at = $9, attempt_at = $10 \
@@ -63,7 +62,7 @@ pub(crate) async fn attempted(on: &mut SqliteConnection, row: &Delivery, from: (
 }
 
 pub(crate) async fn delivery(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     channel: &str,
     about: &str,
     version: i64,
@@ -82,23 +81,19 @@ pub(crate) async fn delivery(
 }
 
 /// The order of a rollout's versions is kept: of each rollout only the first that is not told yet is due.
-pub(super) const NEXT: &str = "select channel, rollout_id, version, kind, dedup_key, body, subject, news, state, tries, unsure, receipt, error, since_at, attempt_at \
+pub(crate) const NEXT: &str = "select channel, rollout_id, version, kind, dedup_key, body, subject, news, state, tries, unsure, receipt, error, since_at, attempt_at \
     from delivery as this where channel = $1 and state in ('waiting', 'sending') and not exists (select 1 from delivery as older \
     where older.channel = this.channel and older.rollout_id = this.rollout_id and older.version < this.version \
     and older.state in ('waiting', 'sending')) order by attempt_at limit 1";
 
 /// The delivery of a channel that is tried next, whenever that is.
-pub(crate) async fn next(on: &mut SqliteConnection, channel: &str) -> Result<Option<Delivery>, Error> {
+pub(crate) async fn next(on: &mut Connection, channel: &str) -> Result<Option<Delivery>, Error> {
     let row = sqlx::query(NEXT).bind(channel).fetch_optional(on).await.map_err(Error::of("read the next delivery"))?;
     row.as_ref().map(delivery_row).transpose()
 }
 
 /// The latest of a rollout that a receiver took: its version, and what the receiver calls it.
-pub(crate) async fn receipt(
-    on: &mut SqliteConnection,
-    channel: &str,
-    about: &str,
-) -> Result<Option<(i64, String)>, Error> {
+pub(crate) async fn receipt(on: &mut Connection, channel: &str, about: &str) -> Result<Option<(i64, String)>, Error> {
     let row = sqlx::query(
         "select version, receipt from delivery where channel = $1 and rollout_id = $2 and receipt is not null order by version desc limit 1",
     )
@@ -111,7 +106,7 @@ pub(crate) async fn receipt(
 }
 
 /// The triggers of a rollout at a channel: how many there are, and how many the receiver took or may have taken.
-pub(crate) async fn triggers(on: &mut SqliteConnection, channel: &str, about: &str) -> Result<(i64, i64), Error> {
+pub(crate) async fn triggers(on: &mut Connection, channel: &str, about: &str) -> Result<(i64, i64), Error> {
     let row = sqlx::query(
         "select count(*), count(*) filter (where state = 'sent' or unsure = 1) from delivery \
          where channel = $1 and rollout_id = $2 and kind = 'trigger'",
@@ -125,7 +120,7 @@ pub(crate) async fn triggers(on: &mut SqliteConnection, channel: &str, about: &s
 }
 
 /// The entry with which a rollout turned back; it does so once at most.
-pub(crate) async fn turned_back(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<Transition>, Error> {
+pub(crate) async fn turned_back(on: &mut Connection, id: &RolloutId) -> Result<Option<Transition>, Error> {
     let row = sqlx::query(
         "select rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, decided_at \
          from transition where rollout_id = $1 and to_stage = 'retreating' order by version limit 1",
@@ -138,7 +133,7 @@ pub(crate) async fn turned_back(on: &mut SqliteConnection, id: &RolloutId) -> Re
 }
 
 /// Takes deliveries away that were settled, and are older than `before`.
-pub(crate) async fn forget(on: &mut SqliteConnection, before: At, limit: i64) -> Result<u64, Error> {
+pub(crate) async fn forget(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(
         "delete from delivery where rowid in (select rowid from delivery where since_at < $1 and state in ('sent', 'parked') limit $2)",
     )
@@ -150,7 +145,7 @@ pub(crate) async fn forget(on: &mut SqliteConnection, before: At, limit: i64) ->
     Ok(done.rows_affected())
 }
 
-fn delivery_row(row: &SqliteRow) -> Result<Delivery, Error> {
+fn delivery_row(row: &Row) -> Result<Delivery, Error> {
     let known = |word: String| Told::named(&word).ok_or(word);
     Ok(Delivery {
         channel: get(row, 0)?,

@@ -1,14 +1,14 @@
 //! Statements of analyzer: ledger, state, observations, baseline.
 
 use rollout::{At, Model, RolloutId, Tenant, Version};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
-use super::rollouts::{due_row, get, name, text};
+use super::columns::{get, name, text};
+use super::rollouts::due_row;
+use super::{Connection, Row};
 use crate::rows::{BaselineRow, Due, JudgeRow, ObservationRow, TickRow};
 use crate::{Error, json, stored};
 
-pub(crate) async fn judge(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<JudgeRow>, Error> {
+pub(crate) async fn judge(on: &mut Connection, id: &RolloutId) -> Result<Option<JudgeRow>, Error> {
     let row = sqlx::query("select rollout_id, tenant, model, attempt, tick, request, state, verdict, wake_at from judge_state where rollout_id = $1")
         .bind(id.as_str())
         .fetch_optional(on)
@@ -17,7 +17,7 @@ pub(crate) async fn judge(on: &mut SqliteConnection, id: &RolloutId) -> Result<O
     row.as_ref().map(judge_row).transpose()
 }
 
-fn judge_row(row: &SqliteRow) -> Result<JudgeRow, Error> {
+fn judge_row(row: &Row) -> Result<JudgeRow, Error> {
     Ok(JudgeRow {
         rollout_id: name(row, 0, RolloutId::new)?,
         tenant: name(row, 1, Tenant::new)?,
@@ -32,11 +32,7 @@ fn judge_row(row: &SqliteRow) -> Result<JudgeRow, Error> {
 }
 
 /// Writes an analysis; only if it still stands where it was computed from (`None`: there is none).
-pub(crate) async fn set_judge(
-    on: &mut SqliteConnection,
-    row: &JudgeRow,
-    from: Option<(i64, i64)>,
-) -> Result<u64, Error> {
+pub(crate) async fn set_judge(on: &mut Connection, row: &JudgeRow, from: Option<(i64, i64)>) -> Result<u64, Error> {
     let (request, state) = (json("request", &row.request)?, json("state", &row.state)?);
     let verdict = row.verdict.as_ref().map(|verdict| json("verdict", verdict)).transpose()?;
     let insert = "insert into judge_state (attempt, tick, request, state, verdict, wake_at, rollout_id, tenant, model) \
@@ -60,7 +56,7 @@ pub(crate) async fn set_judge(
     Ok(query.execute(on).await.map_err(Error::of("write an analysis"))?.rows_affected())
 }
 
-pub(crate) async fn end_judge(on: &mut SqliteConnection, id: &RolloutId) -> Result<(), Error> {
+pub(crate) async fn end_judge(on: &mut Connection, id: &RolloutId) -> Result<(), Error> {
     sqlx::query("update judge_state set wake_at = null where rollout_id = $1")
         .bind(id.as_str())
         .execute(on)
@@ -69,14 +65,14 @@ pub(crate) async fn end_judge(on: &mut SqliteConnection, id: &RolloutId) -> Resu
     Ok(())
 }
 
-pub(super) const DUE: &str = "select rollout_id, tick, wake_at from judge_state where wake_at is not null and wake_at < $1 order by wake_at limit $2";
+pub(crate) const DUE: &str = "select rollout_id, tick, wake_at from judge_state where wake_at is not null and wake_at < $1 order by wake_at limit $2";
 
-pub(crate) async fn due(on: &mut SqliteConnection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
+pub(crate) async fn due(on: &mut Connection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
     let rows = sqlx::query(DUE).bind(before.0).bind(limit).fetch_all(on).await.map_err(Error::of("read due ticks"))?;
     rows.iter().map(due_row).collect()
 }
 
-pub(crate) async fn add_tick(on: &mut SqliteConnection, tick: &TickRow) -> Result<u64, Error> {
+pub(crate) async fn add_tick(on: &mut Connection, tick: &TickRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into tick (rollout_id, arm, tick, tick_row) values ($1, $2, $3, $4) on conflict do nothing",
     )
@@ -91,7 +87,7 @@ pub(crate) async fn add_tick(on: &mut SqliteConnection, tick: &TickRow) -> Resul
 }
 
 /// The ledger behind tick `after`, both arms of a tick together, oldest first.
-pub(crate) async fn ticks(on: &mut SqliteConnection, id: &RolloutId, after: i64) -> Result<Vec<TickRow>, Error> {
+pub(crate) async fn ticks(on: &mut Connection, id: &RolloutId, after: i64) -> Result<Vec<TickRow>, Error> {
     let rows = sqlx::query(
         "select rollout_id, arm, tick, tick_row from tick where rollout_id = $1 and tick > $2 order by tick, arm",
     )
@@ -110,7 +106,7 @@ pub(crate) async fn ticks(on: &mut SqliteConnection, id: &RolloutId, after: i64)
 
 /// What each arm has served in the ledger: the arm, its requests and its errors; in one step only, if one is named.
 pub(crate) async fn exposure(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     id: &RolloutId,
     step: Option<u32>,
 ) -> Result<Vec<(String, f64, f64)>, Error> {
@@ -128,7 +124,7 @@ pub(crate) async fn exposure(
 }
 
 pub(crate) async fn observations(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
 ) -> Result<Vec<ObservationRow>, Error> {
@@ -158,7 +154,7 @@ pub(crate) async fn observations(
 }
 
 /// Writes what a source has counted; only forward in time.
-pub(crate) async fn observe(on: &mut SqliteConnection, row: &ObservationRow) -> Result<u64, Error> {
+pub(crate) async fn observe(on: &mut Connection, row: &ObservationRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into observation (tenant, model, version, source, generation, started_at, sampled_at, series) values ($1, $2, $3, $4, $5, $6, $7, $8) \
          on conflict (tenant, model, version, source) do update set generation = excluded.generation, sampled_at = excluded.sampled_at, \
@@ -180,7 +176,7 @@ pub(crate) async fn observe(on: &mut SqliteConnection, row: &ObservationRow) -> 
 
 /// Takes observations away that have not grown since `before`, and baselines older than it.
 pub(crate) async fn forget(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     observed_before: At,
     minutes_before: At,
     limit: i64,
@@ -204,7 +200,7 @@ pub(crate) async fn forget(
 }
 
 /// Takes ledgers away whose rollout ended before `before`.
-pub(crate) async fn forget_ledgers(on: &mut SqliteConnection, before: At, limit: i64) -> Result<u64, Error> {
+pub(crate) async fn forget_ledgers(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(
         "delete from tick where rowid in (select tick.rowid from tick join rollout on rollout.id = tick.rollout_id \
          where rollout.wake_at is null and rollout.updated_at < $1 limit $2)",
@@ -217,7 +213,7 @@ pub(crate) async fn forget_ledgers(on: &mut SqliteConnection, before: At, limit:
     Ok(done.rows_affected())
 }
 
-pub(crate) async fn add_baseline(on: &mut SqliteConnection, row: &BaselineRow) -> Result<u64, Error> {
+pub(crate) async fn add_baseline(on: &mut Connection, row: &BaselineRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into baseline (tenant, model, version, minute, signals) values ($1, $2, $3, $4, $5) \
          on conflict (tenant, model, version, minute) do update set signals = excluded.signals",
@@ -234,7 +230,7 @@ pub(crate) async fn add_baseline(on: &mut SqliteConnection, row: &BaselineRow) -
 }
 
 pub(crate) async fn baselines(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     key: (&Tenant, &Model, &Version),
     since: At,
 ) -> Result<Vec<BaselineRow>, Error> {
@@ -250,7 +246,7 @@ pub(crate) async fn baselines(
     .map_err(Error::of("read the baseline"))?;
     rows.iter()
         .map(|row| {
-            let minute = At(row.try_get(0).map_err(Error::of("read a column"))?);
+            let minute = At(get(row, 0)?);
             Ok(BaselineRow {
                 tenant: key.0.clone(),
                 model: key.1.clone(),

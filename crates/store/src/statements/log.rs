@@ -2,10 +2,9 @@
 
 use rollout::{At, RolloutId};
 use sha2::{Digest as _, Sha256};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
-use super::rollouts::{get, name, text};
+use super::columns::{get, name, text, unsigned};
+use super::{Arguments, Connection, Engine, Row};
 use crate::rows::Transition;
 use crate::{Error, json, stored};
 
@@ -19,7 +18,7 @@ macro_rules! log_if_changed {
 
 pub(super) use log_if_changed;
 
-type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+type Query<'q> = sqlx::query::Query<'q, Engine, Arguments>;
 
 /// Binds an entry; its hash chains it to the one before.
 pub(super) fn bind<'q>(query: Query<'q>, entry: &Transition, previous: &[u8]) -> Result<Query<'q>, Error> {
@@ -45,7 +44,7 @@ pub(super) fn bind<'q>(query: Query<'q>, entry: &Transition, previous: &[u8]) ->
 }
 
 /// The hash of an entry, if it is there.
-pub(crate) async fn end(on: &mut SqliteConnection, id: &RolloutId, version: i64) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) async fn end(on: &mut Connection, id: &RolloutId, version: i64) -> Result<Option<Vec<u8>>, Error> {
     sqlx::query("select hash from transition where rollout_id = $1 and version = $2")
         .bind(id.as_str())
         .bind(version)
@@ -57,7 +56,7 @@ pub(crate) async fn end(on: &mut SqliteConnection, id: &RolloutId, version: i64)
 }
 
 /// `sha256(previous_hash || canonical row)`: the fields in the table's order, each with its length before it; none is no length.
-pub(super) fn chained(previous: &[u8], entry: &Transition, fact: &str, evidence: Option<&str>) -> Vec<u8> {
+pub(crate) fn chained(previous: &[u8], entry: &Transition, fact: &str, evidence: Option<&str>) -> Vec<u8> {
     let (version, step, at) = (entry.version.to_string(), entry.step.to_string(), entry.decided_at.0.to_string());
     let fields: [Option<&str>; 13] = [
         Some(entry.rollout_id.as_str()),
@@ -82,7 +81,7 @@ pub(super) fn chained(previous: &[u8], entry: &Transition, fact: &str, evidence:
 }
 
 pub(crate) async fn history(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     id: &RolloutId,
     after: i64,
     limit: i64,
@@ -100,13 +99,13 @@ pub(crate) async fn history(
     rows.iter().map(transition).collect()
 }
 
-pub(super) fn transition(row: &SqliteRow) -> Result<Transition, Error> {
+pub(super) fn transition(row: &Row) -> Result<Transition, Error> {
     Ok(Transition {
         rollout_id: name(row, 0, RolloutId::new)?,
         version: get(row, 1)?,
         from_stage: get(row, 2)?,
         to_stage: get(row, 3)?,
-        step: get(row, 4)?,
+        step: unsigned(row, 4)?,
         fact_kind: get(row, 5)?,
         fact_source: get(row, 6)?,
         fact_id: get(row, 7)?,

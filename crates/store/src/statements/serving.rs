@@ -2,14 +2,14 @@
 
 use rollout::{At, RolloutId, Tenant};
 use serde_json::Value;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use super::rollouts::{due_row, get, name, text};
+use super::columns::{get, name, text};
+use super::rollouts::due_row;
+use super::{Connection, Row};
 use crate::rows::{Due, IdempotencyRow, TargetRow, WorkloadRow};
 use crate::{Error, json, stored};
 
-pub(crate) async fn target(on: &mut SqliteConnection, id: &str) -> Result<Option<TargetRow>, Error> {
+pub(crate) async fn target(on: &mut Connection, id: &str) -> Result<Option<TargetRow>, Error> {
     let row = sqlx::query(
         "select target_id, desired_generation, applied_generation, request, observed, error, observed_at, drift_at from target_state where target_id = $1",
     )
@@ -20,7 +20,7 @@ pub(crate) async fn target(on: &mut SqliteConnection, id: &str) -> Result<Option
     row.as_ref().map(target_row).transpose()
 }
 
-pub(crate) fn target_row(row: &SqliteRow) -> Result<TargetRow, Error> {
+pub(crate) fn target_row(row: &Row) -> Result<TargetRow, Error> {
     Ok(TargetRow {
         target_id: get(row, 0)?,
         desired_generation: get(row, 1)?,
@@ -33,7 +33,7 @@ pub(crate) fn target_row(row: &SqliteRow) -> Result<TargetRow, Error> {
     })
 }
 
-pub(crate) async fn drifted(on: &mut SqliteConnection, target_id: &str, since: Option<At>) -> Result<u64, Error> {
+pub(crate) async fn drifted(on: &mut Connection, target_id: &str, since: Option<At>) -> Result<u64, Error> {
     let done = sqlx::query("update target_state set drift_at = $2 where target_id = $1")
         .bind(target_id)
         .bind(since.map(|at| at.0))
@@ -44,7 +44,7 @@ pub(crate) async fn drifted(on: &mut SqliteConnection, target_id: &str, since: O
 }
 
 /// Writes what a target serves; never back to an older wish, and what was read back once stays read back.
-pub(crate) async fn set_target(on: &mut SqliteConnection, row: &TargetRow) -> Result<u64, Error> {
+pub(crate) async fn set_target(on: &mut Connection, row: &TargetRow) -> Result<u64, Error> {
     let observed = row.observed.as_ref().map(|observed| json("observed", observed)).transpose()?;
     let done = sqlx::query(
         "insert into target_state (target_id, desired_generation, applied_generation, request, observed, error, observed_at) \
@@ -65,7 +65,7 @@ pub(crate) async fn set_target(on: &mut SqliteConnection, row: &TargetRow) -> Re
     Ok(done.rows_affected())
 }
 
-pub(crate) async fn workload(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<WorkloadRow>, Error> {
+pub(crate) async fn workload(on: &mut Connection, id: &RolloutId) -> Result<Option<WorkloadRow>, Error> {
     let row = sqlx::query(
         "select rollout_id, request, attempt, state, error, tries, wake_at from workload where rollout_id = $1",
     )
@@ -76,7 +76,7 @@ pub(crate) async fn workload(on: &mut SqliteConnection, id: &RolloutId) -> Resul
     row.as_ref().map(workload_row).transpose()
 }
 
-fn workload_row(row: &SqliteRow) -> Result<WorkloadRow, Error> {
+fn workload_row(row: &Row) -> Result<WorkloadRow, Error> {
     Ok(WorkloadRow {
         rollout_id: name(row, 0, RolloutId::new)?,
         request: text(row, 1)?,
@@ -88,7 +88,7 @@ fn workload_row(row: &SqliteRow) -> Result<WorkloadRow, Error> {
     })
 }
 
-pub(crate) async fn set_workload(on: &mut SqliteConnection, row: &WorkloadRow) -> Result<u64, Error> {
+pub(crate) async fn set_workload(on: &mut Connection, row: &WorkloadRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into workload (rollout_id, request, attempt, state, error, tries, wake_at) values ($1, $2, $3, $4, $5, $6, $7) \
          on conflict (rollout_id) do update set request = excluded.request, attempt = excluded.attempt, state = excluded.state, \
@@ -107,19 +107,15 @@ pub(crate) async fn set_workload(on: &mut SqliteConnection, row: &WorkloadRow) -
     Ok(done.rows_affected())
 }
 
-pub(super) const DUE: &str = "select rollout_id, tries, wake_at from workload where wake_at is not null and wake_at < $1 order by wake_at limit $2";
+pub(crate) const DUE: &str = "select rollout_id, tries, wake_at from workload where wake_at is not null and wake_at < $1 order by wake_at limit $2";
 
-pub(crate) async fn due_workloads(on: &mut SqliteConnection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
+pub(crate) async fn due_workloads(on: &mut Connection, before: At, limit: i64) -> Result<Vec<Due>, Error> {
     let rows =
         sqlx::query(DUE).bind(before.0).bind(limit).fetch_all(on).await.map_err(Error::of("read due workloads"))?;
     rows.iter().map(due_row).collect()
 }
 
-pub(crate) async fn answered(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    key: &str,
-) -> Result<Option<IdempotencyRow>, Error> {
+pub(crate) async fn answered(on: &mut Connection, tenant: &Tenant, key: &str) -> Result<Option<IdempotencyRow>, Error> {
     let row = sqlx::query("select tenant, key, request_hash, message_id, answer, created_at from idempotency where tenant = $1 and key = $2")
         .bind(tenant.as_str())
         .bind(key)
@@ -139,7 +135,7 @@ pub(crate) async fn answered(
     .transpose()
 }
 
-pub(crate) async fn answer(on: &mut SqliteConnection, row: &IdempotencyRow) -> Result<u64, Error> {
+pub(crate) async fn answer(on: &mut Connection, row: &IdempotencyRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into idempotency (tenant, key, request_hash, message_id, answer, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
     )
@@ -156,12 +152,7 @@ pub(crate) async fn answer(on: &mut SqliteConnection, row: &IdempotencyRow) -> R
 }
 
 /// Keeps the answer of a write that is remembered without one.
-pub(crate) async fn keep_answer(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    key: &str,
-    answer: &Value,
-) -> Result<u64, Error> {
+pub(crate) async fn keep_answer(on: &mut Connection, tenant: &Tenant, key: &str, answer: &Value) -> Result<u64, Error> {
     let done = sqlx::query("update idempotency set answer = $3 where tenant = $1 and key = $2 and answer = 'null'")
         .bind(tenant.as_str())
         .bind(key)
@@ -173,7 +164,7 @@ pub(crate) async fn keep_answer(
 }
 
 /// Takes answers away that are older than `before`.
-pub(crate) async fn forget_answers(on: &mut SqliteConnection, before: At, limit: i64) -> Result<u64, Error> {
+pub(crate) async fn forget_answers(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(
         "delete from idempotency where rowid in (select rowid from idempotency where created_at < $1 limit $2)",
     )

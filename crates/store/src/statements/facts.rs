@@ -1,10 +1,10 @@
 //! Statements of the event stream: the log of all rollouts in the order of its instants.
 
 use rollout::{At, Model, RolloutId, Tenant, Version};
-use sqlx::SqliteConnection;
 
+use super::Connection;
+use super::columns::{get, name};
 use super::log::transition;
-use super::rollouts::{get, name};
 use crate::Error;
 use crate::rows::{FactRow, FactsOf};
 
@@ -25,7 +25,7 @@ const OF_ONE: &str = select_facts!("and t.rollout_id = $5 order by t.decided_at,
 
 /// The log behind `after` (instant, rollout and version of an entry).
 pub(crate) async fn after(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     after: (At, &str, i64),
     of: FactsOf<'_>,
     limit: i64,

@@ -1,14 +1,14 @@
 //! The chain of a rollout's log: each entry's hash covers the entry and the hash before it.
 
 use rollout::RolloutId;
-use sqlx::SqliteConnection;
 
+use super::Connection;
+use super::columns::get;
 use super::log::{chained, transition};
-use super::rollouts::get;
 use crate::Error;
 
 /// The version of the first entry whose hash does not follow from the one before it.
-pub(crate) async fn broken_link(on: &mut SqliteConnection, id: &RolloutId) -> Result<Option<i64>, Error> {
+pub(crate) async fn broken_link(on: &mut Connection, id: &RolloutId) -> Result<Option<i64>, Error> {
     let rows = sqlx::query(
         "select rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, decided_at, \
          previous_hash, hash from transition where rollout_id = $1 order by version",

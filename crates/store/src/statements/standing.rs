@@ -1,10 +1,9 @@
 //! Statements of those who only look: metrics and pages.
 
-use rollout::{At, Model, RolloutId, Stage, Tenant, Version};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use rollout::{At, Model, RolloutId, Tenant, Version};
 
-use super::rollouts::{get, name};
+use super::columns::{bad, get, name, stage, unsigned};
+use super::{Connection, Row};
 use crate::Error;
 use crate::rows::TargetRow;
 use crate::standing::Standing;
@@ -18,14 +17,12 @@ const STANDINGS: &str = "\
      where rollout_id = rollout.id and arm = 'stable' and tick.tick = judge_state.tick) \
     from rollout left join judge_state on judge_state.rollout_id = rollout.id where rollout.wake_at is not null";
 
-pub(crate) async fn standings(on: &mut SqliteConnection) -> Result<Vec<Standing>, Error> {
+pub(crate) async fn standings(on: &mut Connection) -> Result<Vec<Standing>, Error> {
     let rows = sqlx::query(STANDINGS).fetch_all(on).await.map_err(Error::of("read where rollouts stand"))?;
     rows.iter().map(standing).collect()
 }
 
-fn standing(row: &SqliteRow) -> Result<Standing, Error> {
-    let bad = |what: &'static str, cause: String| Error::Stored { what, cause };
-    let stage: String = get(row, 5)?;
+fn standing(row: &Row) -> Result<Standing, Error> {
     let previous: Option<String> = get(row, 4)?;
     let (candidate, stable): (Option<f64>, Option<f64>) = (get(row, 7)?, get(row, 8)?);
     Ok(Standing {
@@ -33,14 +30,14 @@ fn standing(row: &SqliteRow) -> Result<Standing, Error> {
         tenant: name(row, 1, Tenant::new)?,
         model: name(row, 2, Model::new)?,
         candidate: name(row, 3, Version::new)?,
-        previous: previous.map(Version::new).transpose().map_err(|cause| bad("version", cause.to_string()))?,
-        stage: Stage::named(&stage).ok_or_else(|| bad("stage", stage))?,
-        step: get(row, 6)?,
+        previous: previous.map(Version::new).transpose().map_err(|cause| bad("version", &cause))?,
+        stage: stage(row, 5)?,
+        step: unsigned(row, 6)?,
         answers: candidate.zip(stable),
     })
 }
 
-pub(crate) async fn targets(on: &mut SqliteConnection) -> Result<Vec<TargetRow>, Error> {
+pub(crate) async fn targets(on: &mut Connection) -> Result<Vec<TargetRow>, Error> {
     let rows = sqlx::query(
         "select target_id, desired_generation, applied_generation, request, observed, error, observed_at, drift_at from target_state order by target_id",
     )
@@ -50,14 +47,14 @@ pub(crate) async fn targets(on: &mut SqliteConnection) -> Result<Vec<TargetRow>,
     rows.iter().map(super::serving::target_row).collect()
 }
 
-pub(crate) async fn parked_count(on: &mut SqliteConnection) -> Result<i64, Error> {
+pub(crate) async fn parked_count(on: &mut Connection) -> Result<i64, Error> {
     let row = sqlx::query("select count(*) from parked where replayed_at is null").fetch_one(on).await;
     get(&row.map_err(Error::of("count parked messages"))?, 0)
 }
 
 /// Position, subject and age of what was said behind `position`.
 pub(crate) async fn subjects_after(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     position: i64,
     limit: i64,
 ) -> Result<Vec<(i64, String, At)>, Error> {
@@ -68,8 +65,5 @@ pub(crate) async fn subjects_after(
             .fetch_all(on)
             .await
             .map_err(Error::of("read the stream's subjects"))?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, At(row.try_get(2)?))))
-        .collect::<Result<_, _>>()
-        .map_err(Error::of("read a column"))
+    rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?, At(get(row, 2)?)))).collect()
 }

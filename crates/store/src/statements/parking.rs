@@ -1,10 +1,9 @@
 //! Statements about parked messages, of the chassis and of api.
 
 use rollout::At;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use super::rollouts::get;
+use super::columns::get;
+use super::{Connection, Row};
 use crate::Error;
 use crate::parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
 use crate::rows::Parked;
@@ -24,7 +23,7 @@ macro_rules! select_parked {
 }
 
 /// The columns of what is asked for, from `r`, behind `first` others.
-fn replay(row: &SqliteRow, first: usize) -> Result<ReplayRow, Error> {
+fn replay(row: &Row, first: usize) -> Result<ReplayRow, Error> {
     let action: String = get(row, first + 1)?;
     let bad = || Error::Stored { what: "action", cause: format!("`{action}` is not known") };
     Ok(ReplayRow {
@@ -36,7 +35,7 @@ fn replay(row: &SqliteRow, first: usize) -> Result<ReplayRow, Error> {
     })
 }
 
-fn parked(row: &SqliteRow) -> Result<Parked, Error> {
+fn parked(row: &Row) -> Result<Parked, Error> {
     Ok(Parked {
         id: get(row, 0)?,
         service: get(row, 1)?,
@@ -56,7 +55,7 @@ fn parked(row: &SqliteRow) -> Result<Parked, Error> {
 }
 
 /// Newest first, those behind `after` (instant and id of the last one seen).
-pub(crate) async fn page(on: &mut SqliteConnection, after: (At, &str), limit: i64) -> Result<Vec<Parked>, Error> {
+pub(crate) async fn page(on: &mut Connection, after: (At, &str), limit: i64) -> Result<Vec<Parked>, Error> {
     let rows = sqlx::query(select_parked!(
         " from parked p where p.replayed_at is null and (p.parked_at < $1 or (p.parked_at = $1 and p.id > $2)) \
           order by p.parked_at desc, p.id limit $3"
@@ -70,7 +69,7 @@ pub(crate) async fn page(on: &mut SqliteConnection, after: (At, &str), limit: i6
     rows.iter().map(parked).collect()
 }
 
-pub(crate) async fn one(on: &mut SqliteConnection, id: &str) -> Result<Option<Parked>, Error> {
+pub(crate) async fn one(on: &mut Connection, id: &str) -> Result<Option<Parked>, Error> {
     let row = sqlx::query(select_parked!(" from parked p where p.id = $1"))
         .bind(id)
         .fetch_optional(on)
@@ -79,7 +78,7 @@ pub(crate) async fn one(on: &mut SqliteConnection, id: &str) -> Result<Option<Pa
     row.as_ref().map(parked).transpose()
 }
 
-pub(crate) async fn unknown(on: &mut SqliteConnection, service: &str) -> Result<Vec<Parked>, Error> {
+pub(crate) async fn unknown(on: &mut Connection, service: &str) -> Result<Vec<Parked>, Error> {
     let rows = sqlx::query(select_parked!(
         " from parked p where p.service = $1 and p.reason = 'unknown_type' and p.replayed_at is null order by p.parked_at, p.id limit $2"
     ))
@@ -92,7 +91,7 @@ pub(crate) async fn unknown(on: &mut SqliteConnection, service: &str) -> Result<
 }
 
 /// Only for a message that is parked; once until it is done.
-pub(crate) async fn ask(on: &mut SqliteConnection, replay: &ReplayRow) -> Result<bool, Error> {
+pub(crate) async fn ask(on: &mut Connection, replay: &ReplayRow) -> Result<bool, Error> {
     let done = sqlx::query(
         "insert into replay (parked_id, action, actor, reason, asked_at) select $1, $2, $3, $4, $5 \
          where exists (select 1 from parked where id = $1 and replayed_at is null) on conflict do nothing",
@@ -108,7 +107,7 @@ pub(crate) async fn ask(on: &mut SqliteConnection, replay: &ReplayRow) -> Result
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn asked(on: &mut SqliteConnection, parked_id: &str) -> Result<Option<ReplayRow>, Error> {
+pub(crate) async fn asked(on: &mut Connection, parked_id: &str) -> Result<Option<ReplayRow>, Error> {
     let row = sqlx::query("select parked_id, action, actor, reason, asked_at from replay where parked_id = $1")
         .bind(parked_id)
         .fetch_optional(on)
@@ -117,7 +116,7 @@ pub(crate) async fn asked(on: &mut SqliteConnection, parked_id: &str) -> Result<
     row.map(|row| replay(&row, 0)).transpose()
 }
 
-pub(crate) async fn asked_of(on: &mut SqliteConnection, service: &str) -> Result<Vec<(ReplayRow, Parked)>, Error> {
+pub(crate) async fn asked_of(on: &mut Connection, service: &str) -> Result<Vec<(ReplayRow, Parked)>, Error> {
     let rows = sqlx::query(select_parked!(
         ", r.parked_id, r.action, r.actor, r.reason, r.asked_at from replay r join parked p on p.id = r.parked_id \
           where p.service = $1 and p.replayed_at is null order by r.asked_at, r.parked_id limit $2"
@@ -130,8 +129,17 @@ pub(crate) async fn asked_of(on: &mut SqliteConnection, service: &str) -> Result
     rows.iter().map(|row| Ok((replay(row, 14)?, parked(row)?))).collect()
 }
 
+/// Takes the parked mark away, so that the message can be handled again.
+pub(crate) async fn unpark(on: &mut Connection, parked: &Parked, actor: &str, at: At) -> Result<bool, Error> {
+    if !claim(on, &parked.id, actor, at).await? {
+        return Ok(false);
+    }
+    unmark(on, parked).await?;
+    Ok(true)
+}
+
 /// Whoever changes this row has the message; nobody else does.
-pub(crate) async fn claim(on: &mut SqliteConnection, id: &str, actor: &str, at: At) -> Result<bool, Error> {
+async fn claim(on: &mut Connection, id: &str, actor: &str, at: At) -> Result<bool, Error> {
     let done =
         sqlx::query("update parked set replayed_at = $2, replayed_by = $3 where id = $1 and replayed_at is null")
             .bind(id)
@@ -143,7 +151,7 @@ pub(crate) async fn claim(on: &mut SqliteConnection, id: &str, actor: &str, at: 
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn unmark(on: &mut SqliteConnection, parked: &Parked) -> Result<(), Error> {
+async fn unmark(on: &mut Connection, parked: &Parked) -> Result<(), Error> {
     sqlx::query("delete from inbox where service = $1 and source = $2 and message_id = $3 and outcome = 'parked'")
         .bind(&parked.service)
         .bind(&parked.source)
@@ -154,7 +162,7 @@ pub(crate) async fn unmark(on: &mut SqliteConnection, parked: &Parked) -> Result
     Ok(())
 }
 
-pub(crate) async fn delete(on: &mut SqliteConnection, id: &str) -> Result<bool, Error> {
+pub(crate) async fn delete(on: &mut Connection, id: &str) -> Result<bool, Error> {
     let done = sqlx::query("delete from parked where id = $1 and replayed_at is null")
         .bind(id)
         .execute(on)
@@ -163,12 +171,7 @@ pub(crate) async fn delete(on: &mut SqliteConnection, id: &str) -> Result<bool, 
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn park_again(
-    on: &mut SqliteConnection,
-    id: &str,
-    (reason, error): (&str, &str),
-    at: At,
-) -> Result<(), Error> {
+pub(crate) async fn park_again(on: &mut Connection, id: &str, reason: &str, error: &str, at: At) -> Result<(), Error> {
     sqlx::query("update parked set reason = $2, error = $3, tries = tries + 1, parked_at = $4 where id = $1")
         .bind(id)
         .bind(reason)
@@ -180,7 +183,7 @@ pub(crate) async fn park_again(
     Ok(())
 }
 
-pub(crate) async fn conclude(on: &mut SqliteConnection, parked: &Parked, done: &UnparkedRow) -> Result<(), Error> {
+pub(crate) async fn conclude(on: &mut Connection, parked: &Parked, done: &UnparkedRow) -> Result<(), Error> {
     sqlx::query(
         "insert into unparked (parked_id, service, source, message_id, subject, error, action, outcome, why, actor, reason, asked_at, done_at) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -209,7 +212,7 @@ pub(crate) async fn conclude(on: &mut SqliteConnection, parked: &Parked, done: &
     Ok(())
 }
 
-pub(crate) async fn done(on: &mut SqliteConnection, parked_id: &str) -> Result<Vec<UnparkedEntry>, Error> {
+pub(crate) async fn done(on: &mut Connection, parked_id: &str) -> Result<Vec<UnparkedEntry>, Error> {
     let rows = sqlx::query(
         "select parked_id, action, actor, reason, asked_at, outcome, why, done_at from unparked where parked_id = $1 order by id desc limit 200",
     )

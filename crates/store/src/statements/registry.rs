@@ -1,18 +1,13 @@
 //! Statements of registry-writer: models, versions, policies.
 
 use rollout::{At, Model, PolicyName, RolloutId, Tenant, Version};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use super::rollouts::{get, name, text};
+use super::columns::{get, name, text};
+use super::{Connection, Row};
 use crate::rows::{ModelRow, PolicyRow, PromotionRow, VersionRow};
 use crate::{Error, json};
 
-pub(crate) async fn model(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    model: &Model,
-) -> Result<Option<ModelRow>, Error> {
+pub(crate) async fn model(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Option<ModelRow>, Error> {
     let row = sqlx::query("select tenant, name, type, kind, match, spec, generation, created_at from model where tenant = $1 and name = $2")
         .bind(tenant.as_str())
         .bind(model.as_str())
@@ -23,7 +18,7 @@ pub(crate) async fn model(
 }
 
 pub(crate) async fn models(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     after: &str,
     limit: i64,
@@ -41,7 +36,7 @@ pub(crate) async fn models(
 }
 
 /// Who has this match, if anybody.
-pub(crate) async fn match_owner(on: &mut SqliteConnection, key: &str) -> Result<Option<(Tenant, Model)>, Error> {
+pub(crate) async fn match_owner(on: &mut Connection, key: &str) -> Result<Option<(Tenant, Model)>, Error> {
     let row = sqlx::query("select tenant, name from model where match = $1")
         .bind(key)
         .fetch_optional(on)
@@ -50,7 +45,7 @@ pub(crate) async fn match_owner(on: &mut SqliteConnection, key: &str) -> Result<
     row.map(|row| Ok((name(&row, 0, Tenant::new)?, name(&row, 1, Model::new)?))).transpose()
 }
 
-fn model_row(row: &SqliteRow) -> Result<ModelRow, Error> {
+fn model_row(row: &Row) -> Result<ModelRow, Error> {
     Ok(ModelRow {
         tenant: name(row, 0, Tenant::new)?,
         name: name(row, 1, Model::new)?,
@@ -63,7 +58,7 @@ fn model_row(row: &SqliteRow) -> Result<ModelRow, Error> {
     })
 }
 
-pub(crate) async fn add_model(on: &mut SqliteConnection, row: &ModelRow) -> Result<u64, Error> {
+pub(crate) async fn add_model(on: &mut Connection, row: &ModelRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into model (tenant, name, type, kind, match, spec, generation, created_at) values ($1, $2, $3, $4, $5, $6, 0, $7) on conflict do nothing",
     )
@@ -82,7 +77,7 @@ pub(crate) async fn add_model(on: &mut SqliteConnection, row: &ModelRow) -> Resu
 
 /// Remembers that news up to `generation` were applied; not backwards.
 pub(crate) async fn followed(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
     generation: i64,
@@ -108,7 +103,7 @@ macro_rules! select_version {
 }
 
 pub(crate) async fn version(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
     version: &Version,
@@ -124,7 +119,7 @@ pub(crate) async fn version(
 }
 
 pub(crate) async fn versions(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
     before: (At, &str),
@@ -144,11 +139,7 @@ pub(crate) async fn versions(
     rows.iter().map(version_row).collect()
 }
 
-pub(crate) async fn serving(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    model: &Model,
-) -> Result<Vec<VersionRow>, Error> {
+pub(crate) async fn serving(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Vec<VersionRow>, Error> {
     let rows = sqlx::query(select_version!("where tenant = $1 and name = $2 and status in ('active', 'canary')"))
         .bind(tenant.as_str())
         .bind(model.as_str())
@@ -159,7 +150,7 @@ pub(crate) async fn serving(
 }
 
 /// The versions that a request may name.
-pub(crate) async fn choices(on: &mut SqliteConnection) -> Result<Vec<VersionRow>, Error> {
+pub(crate) async fn choices(on: &mut Connection) -> Result<Vec<VersionRow>, Error> {
     let rows =
         sqlx::query(select_version!("where status not in ('revoked', 'turned_back') order by tenant, name, version"))
             .fetch_all(on)
@@ -169,7 +160,7 @@ pub(crate) async fn choices(on: &mut SqliteConnection) -> Result<Vec<VersionRow>
 }
 
 pub(crate) async fn models_of_type(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model_type: &str,
 ) -> Result<Vec<Model>, Error> {
@@ -182,7 +173,7 @@ pub(crate) async fn models_of_type(
     rows.iter().map(|row| name(row, 0, Model::new)).collect()
 }
 
-fn version_row(row: &SqliteRow) -> Result<VersionRow, Error> {
+fn version_row(row: &Row) -> Result<VersionRow, Error> {
     Ok(VersionRow {
         tenant: name(row, 0, Tenant::new)?,
         model_type: get(row, 1)?,
@@ -199,7 +190,7 @@ fn version_row(row: &SqliteRow) -> Result<VersionRow, Error> {
     })
 }
 
-pub(crate) async fn add_version(on: &mut SqliteConnection, row: &VersionRow) -> Result<u64, Error> {
+pub(crate) async fn add_version(on: &mut Connection, row: &VersionRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into model_registry (model_id, tenant, model_type, name, version, artifact_uri, status, traffic_pct, upstream, headers, metadata, \
          created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) on conflict do nothing",
@@ -224,7 +215,7 @@ pub(crate) async fn add_version(on: &mut SqliteConnection, row: &VersionRow) -> 
 
 /// Sets a version's status and share.
 pub(crate) async fn set_status(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     key: (&Tenant, &Model, &Version),
     status: &str,
     traffic_pct: f64,
@@ -243,7 +234,7 @@ pub(crate) async fn set_status(
     Ok(done.rows_affected())
 }
 
-pub(crate) async fn add_promotion(on: &mut SqliteConnection, row: &PromotionRow) -> Result<(), Error> {
+pub(crate) async fn add_promotion(on: &mut Connection, row: &PromotionRow) -> Result<(), Error> {
     sqlx::query("insert into promotion (tenant, name, version, from_stage, to_stage, actor, rollout_id, at) values ($1, $2, $3, $4, $5, $6, $7, $8)")
         .bind(row.tenant.as_str())
         .bind(row.name.as_str())
@@ -259,12 +250,12 @@ pub(crate) async fn add_promotion(on: &mut SqliteConnection, row: &PromotionRow)
     Ok(())
 }
 
-pub(super) const PROMOTIONS: &str = "select id, tenant, name, version, from_stage, to_stage, actor, rollout_id, at from promotion \
+pub(crate) const PROMOTIONS: &str = "select id, tenant, name, version, from_stage, to_stage, actor, rollout_id, at from promotion \
     where tenant = $1 and name = $2 and id < $3 order by id desc limit $4";
 
 /// The promotion history of a model, newest first, those recorded before the entry `before`, each with its number.
 pub(crate) async fn promotions(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     model: &Model,
     before: i64,
@@ -297,7 +288,7 @@ pub(crate) async fn promotions(
 
 /// The latest revision of a policy.
 pub(crate) async fn policy(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     policy: &PolicyName,
 ) -> Result<Option<PolicyRow>, Error> {
@@ -314,7 +305,7 @@ pub(crate) async fn policy(
 
 /// The latest revision of each policy.
 pub(crate) async fn policies(
-    on: &mut SqliteConnection,
+    on: &mut Connection,
     tenant: &Tenant,
     after: &str,
     limit: i64,
@@ -332,7 +323,7 @@ pub(crate) async fn policies(
     rows.iter().map(policy_row).collect()
 }
 
-fn policy_row(row: &SqliteRow) -> Result<PolicyRow, Error> {
+fn policy_row(row: &Row) -> Result<PolicyRow, Error> {
     Ok(PolicyRow {
         tenant: name(row, 0, Tenant::new)?,
         name: name(row, 1, PolicyName::new)?,
@@ -343,7 +334,7 @@ fn policy_row(row: &SqliteRow) -> Result<PolicyRow, Error> {
     })
 }
 
-pub(crate) async fn add_policy(on: &mut SqliteConnection, row: &PolicyRow) -> Result<u64, Error> {
+pub(crate) async fn add_policy(on: &mut Connection, row: &PolicyRow) -> Result<u64, Error> {
     let done = sqlx::query(
         "insert into policy (tenant, name, revision, spec, created_by, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
     )

@@ -1,13 +1,13 @@
 //! Statements of stage-scheduler about rollouts that wait for their turn.
 
 use rollout::{At, Model, Rollout, Tenant};
-use sqlx::SqliteConnection;
 
+use super::Connection;
 use super::rollouts::{rollout, select_rollout};
 use crate::Error;
 
 /// The model's queued rollouts, oldest first.
-pub(crate) async fn queued(on: &mut SqliteConnection, tenant: &Tenant, model: &Model) -> Result<Vec<Rollout>, Error> {
+pub(crate) async fn queued(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Vec<Rollout>, Error> {
     let rows =
         sqlx::query(select_rollout!("where tenant = $1 and model = $2 and stage = 'queued' order by created_at, id"))
             .bind(tenant.as_str())
@@ -19,12 +19,7 @@ pub(crate) async fn queued(on: &mut SqliteConnection, tenant: &Tenant, model: &M
 }
 
 /// The model's queued rollouts look at `at` whether their turn has come.
-pub(crate) async fn wake_queued(
-    on: &mut SqliteConnection,
-    tenant: &Tenant,
-    model: &Model,
-    at: At,
-) -> Result<(), Error> {
+pub(crate) async fn wake_queued(on: &mut Connection, tenant: &Tenant, model: &Model, at: At) -> Result<(), Error> {
     sqlx::query(
         "update rollout set wake_at = $3 where tenant = $1 and model = $2 and stage = 'queued' and wake_at > $3",
     )
