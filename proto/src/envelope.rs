@@ -302,7 +302,9 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// Undoes percent-encoding; none when it is not that, or not UTF-8.
+#[must_use]
+pub fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::house::LIMIT;
 
+mod connecting;
 mod setting_up;
 
 /// The settings that tidegate asks of a server; `store` and the port are the test's own.

@@ -30,7 +30,7 @@ mod step;
 mod telemetry;
 mod wheel;
 
-pub use bus::jet_stream::{Done, Size, Wanted, init};
+pub use bus::jet_stream::{Connection, Done, NatsUrl, NoNatsUrl, Size, Wanted, init};
 pub use bus::{Bucket, Bus, Entry, Error, Values};
 pub use clock::{Clock, Compared, compare};
 pub use commit::{Commit, Say};

@@ -82,6 +82,7 @@ pub struct Metrics {
     pub(crate) late_seconds: Histogram,
     stops: Family<ByRoad, Counter>,
     clock_jumps: Counter,
+    permission_refused: Family<ByService, Counter>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -106,6 +107,7 @@ impl Default for Metrics {
             retried: Family::default(),
             stops: Family::default(),
             clock_jumps: Counter::default(),
+            permission_refused: Family::default(),
             late_seconds: Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]),
         };
         metrics.register(|registry| metrics.register_in(registry));
@@ -134,12 +136,21 @@ impl Metrics {
         );
         registry.register("stops", "Stops by the road that they took", self.stops.clone());
         registry.register("clock_jumps", "Jumps of the wall clock beside process time", self.clock_jumps.clone());
+        registry.register(
+            "permission_refused",
+            "What a nats-server did not let a service do",
+            self.permission_refused.clone(),
+        );
         registry.register("deadline_late_seconds", "How late deadlines fired", self.late_seconds.clone());
     }
 
     /// Counts a stop: recorded in time (`database`), or not yet (`memory`).
     pub fn stopped(&self, road: &'static str) {
         self.stops.get_or_create(&ByRoad { road }).inc();
+    }
+
+    pub(crate) fn permission_refused(&self, service: &'static str) {
+        self.permission_refused.get_or_create(&ByService { service }).inc();
     }
 
     pub(crate) fn clock_jumped(&self) {

@@ -24,6 +24,9 @@ pub enum Error {
     /// The server has something that is not as it must be.
     #[error("nothing was changed, because\n  {}", .0.join("\n  "))]
     Unfit(Vec<String>),
+    /// The server has not what a service needs.
+    #[error("the nats-server is not set up for this release: {}; run `tidegate init`", .0.join("; "))]
+    NotSetUp(Vec<String>),
 }
 
 impl Error {

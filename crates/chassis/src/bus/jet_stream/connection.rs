@@ -1,48 +1,124 @@
 //! The way to a server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions};
+use uuid::Uuid;
 
+use super::address::NatsUrl;
+use super::found::stream_info;
+use super::link::Link;
+use super::streams::STREAMS;
 use crate::bus::Error;
+use crate::metrics::Metrics;
 
 /// No request to the server takes longer.
 pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(2);
 /// A silent server is found dead after two of these.
 const PING_AGAIN: Duration = Duration::from_secs(8);
+/// The wait before a server is tried again, doubled each time up to the second figure: what waits for it goes on within 5 s.
+const CONNECT_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// The oldest release that refuses what ours refuses and keeps what ours keeps.
 const OLDEST: (u32, u32) = (2, 14);
 const OLDEST_TEXT: &str = "2.14";
 
+/// A connection that lasts as long as the process, whatever becomes of the servers.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    jetstream: Context,
+    link: Link,
+}
+
+impl Connection {
+    /// Begins to connect, and never ends trying.
+    ///
+    /// # Errors
+    /// When the client can't be set up at all.
+    pub async fn open(url: &NatsUrl, service: &'static str, metrics: &Metrics) -> Result<Self, Error> {
+        let link = Link::new(service, metrics);
+        let heard = link.clone();
+        let options = options(url)
+            .name(format!("{service} {}", Uuid::new_v4().simple()))
+            .custom_inbox_prefix(format!("_INBOX.{service}"))
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|tries| connect_again(tries, Uuid::new_v4().as_bytes()[0]))
+            .event_callback(move |event| {
+                heard.hear(event, Instant::now());
+                std::future::ready(())
+            });
+        let client = options.connect(url.servers()).await.map_err(|cause| Error::nats("connect", &cause))?;
+        Ok(Self { jetstream: context(client), link })
+    }
+
+    /// Ends once a server has taken us.
+    pub async fn up(&self) {
+        // The link is not dropped as long as we are here.
+        let _ = self.link.state().wait_for(|state| state.is_up).await;
+    }
+
+    /// Checks that the server is new enough and has these streams, as `tidegate init` makes them.
+    ///
+    /// # Errors
+    /// When the server does not answer, is too old, or was not set up for this release.
+    pub async fn verify(&self, names: &[&str]) -> Result<(), Error> {
+        // An answer comes after the server has said what it is.
+        let flushed = tokio::time::timeout(REQUEST_LIMIT, self.jetstream.client().flush()).await;
+        flushed
+            .map_err(|late| Error::nats("reach the server", &late))?
+            .map_err(|cause| Error::nats("reach the server", &cause))?;
+        is_new_enough(&self.jetstream.client().server_info().version)?;
+        let mut wrong = Vec::new();
+        for stream in STREAMS.iter().filter(|stream| names.contains(&stream.name)) {
+            match stream_info(&self.jetstream, stream.name).await? {
+                None => wrong.push(format!("{} is missing", stream.name)),
+                Some(info) => wrong.extend(stream.unlike(&info.config)),
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::NotSetUp(wrong)) }
+    }
+
+    /// Why the process can't be given work, if that is for want of a server, or of what it lets us do.
+    #[must_use]
+    pub fn ailing(&self) -> Option<String> {
+        let too_old = || is_new_enough(&self.jetstream.client().try_server_info()?.version).err();
+        self.link.ailing(Instant::now()).or_else(|| too_old().map(|error| error.to_string()))
+    }
+}
+
 /// Connects for one job of a person, who hears at once what is wrong.
 pub(super) async fn open_once(url: &str) -> Result<Context, Error> {
-    let (address, options) = options(url)?;
-    let client =
-        options.name("tidegate init").connect(address).await.map_err(|cause| Error::nats("connect", &cause))?;
+    let url: NatsUrl = url.parse().map_err(|cause| Error::nats("read the address", &cause))?;
+    let connected = options(&url).name("tidegate init").connect(url.servers()).await;
+    let client = connected.map_err(|cause| Error::nats("connect", &cause))?;
     is_new_enough(&client.server_info().version)?;
     Ok(context(client))
 }
 
-/// The client does not look for user and password in the address.
-fn options(url: &str) -> Result<(ServerAddr, ConnectOptions), Error> {
-    let address: ServerAddr = url.parse().map_err(|cause| Error::nats("read the address", &cause))?;
-    let options = match (address.username(), address.password()) {
-        (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
-        _ => ConnectOptions::new(),
+fn options(url: &NatsUrl) -> ConnectOptions {
+    url.options().connection_timeout(REQUEST_LIMIT).request_timeout(Some(REQUEST_LIMIT)).ping_interval(PING_AGAIN)
+}
+
+/// The wait before a try, with up to a quarter more, so that many processes do not come at once. The first one is at once.
+fn connect_again(tries: usize, random: u8) -> Duration {
+    let doublings = match u32::try_from(tries.saturating_sub(2)) {
+        _ if tries < 2 => return Duration::ZERO,
+        doublings => doublings.unwrap_or(u32::MAX).min(16),
     };
-    Ok((address, options.connection_timeout(REQUEST_LIMIT).ping_interval(PING_AGAIN)))
+    let wait = (CONNECT_AGAIN.0 * (1 << doublings)).min(CONNECT_AGAIN.1);
+    wait + wait / 4 * u32::from(random) / 255
 }
 
 /// Requests with our limit.
-pub(super) fn context(client: Client) -> Context {
+fn context(client: Client) -> Context {
     let mut context = jetstream::new(client);
     context.set_timeout(REQUEST_LIMIT);
     context
 }
 
 /// Older servers have other defaults and forget more.
-pub(super) fn is_new_enough(version: &str) -> Result<(), Error> {
+fn is_new_enough(version: &str) -> Result<(), Error> {
     let mut numbers = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found >= OLDEST { Ok(()) } else { Err(Error::Old { found: version.to_owned(), needed: OLDEST_TEXT }) }
@@ -61,5 +137,12 @@ mod tests {
             let why = is_new_enough(version).unwrap_err().to_string();
             assert_eq!(why, format!("the server is nats-server {version}, and tidegate needs 2.14 or newer"));
         }
+    }
+
+    #[test]
+    fn a_server_is_tried_again_soon_and_never_in_a_storm() {
+        let waits: Vec<_> = (0..=9).map(|tries| connect_again(tries, 0).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
+        assert_eq!(connect_again(usize::MAX, 255), Duration::from_millis(2_500));
     }
 }

@@ -111,6 +111,19 @@ impl Stream {
         STREAMS.iter().find(|stream| stream.subjects.iter().any(|all| fits(all, subject)))
     }
 
+    /// What of a stream would make it lose or refuse what it must not, if anything.
+    pub(super) fn unlike(&self, there: &Config) -> Option<String> {
+        let wanted = self.config(Size::Full, 1);
+        let differs = [
+            ("retention", there.retention != wanted.retention),
+            ("discard", there.discard != wanted.discard),
+            ("max_age", there.max_age != wanted.max_age),
+            ("max_messages_per_subject", there.max_messages_per_subject != wanted.max_messages_per_subject),
+        ];
+        let names: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| format!("{} has another {}", self.name, names.join(" and ")))
+    }
+
     /// What the server is asked for.
     pub(crate) fn config(&self, size: Size, replicas: usize) -> Config {
         let (is_bucket, mib) = (self.holds != Holds::Messages, self.max_mib);
