@@ -258,6 +258,9 @@ pub struct RouteNews {
     /// The generation that somebody else put there; 0 where that is no route at all. None where a target did not follow for long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<i64>,
+    /// Whether the target holds the rollout as stopped, and no such stop is recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// What was found, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -160,6 +160,11 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found: Option<i64>,
     },
+    /// A target holds the rollout as stopped, and nobody recorded that stop: whoever said it was not heard to the end.
+    StopSeen {
+        /// Of the route that the target should have.
+        generation: i64,
+    },
     /// Another system has evaluated the candidate: evidence for people.
     EvaluationFinished {
         /// What the evaluation is called there.
@@ -185,6 +190,7 @@ impl What {
             Self::Overtaken { .. } => "overtaken",
             Self::LeaseExpired { .. } => "lease_expired",
             Self::RouteDrifted { .. } => "route_drifted",
+            Self::StopSeen { .. } => "stop_seen",
             Self::EvaluationFinished { .. } => "evaluation_finished",
         }
     }

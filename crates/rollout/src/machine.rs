@@ -96,6 +96,7 @@ fn unhandled(draft: &Draft, fact: &Fact) -> Refusal {
         | What::SplitFailed { generation, .. }
         | What::LeaseExpired { generation }
         | What::RouteDrifted { generation, .. }
+        | What::StopSeen { generation }
             if *generation != row.generation =>
         {
             Refusal::OlderGeneration

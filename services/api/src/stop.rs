@@ -67,7 +67,7 @@ impl Stop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(RECORD_AGAIN.1),
                 () = core.stop.cancelled() => {
-                    tracing::error!(rollout.id = %rollout, "the stop of {rollout} was not recorded; the routers hold it, say it again");
+                    tracing::error!(rollout.id = %rollout, "the stop of {rollout} was not recorded; the routers hold it, and its rollout turns back after the next start");
                     return;
                 }
             }

@@ -58,6 +58,7 @@ pub(crate) fn heard(message: &Message) -> Option<Heard> {
             of(&answer.rollout_id, What::SplitFailed { generation: answer.generation, reason }, "traffic-updater", None)
         }
         Message::RouteExpired(news) => noticed(news, What::LeaseExpired { generation: news.generation })?,
+        Message::RouteDrifted(news) if news.stopped => noticed(news, What::StopSeen { generation: news.generation })?,
         Message::RouteDrifted(news) => {
             noticed(news, What::RouteDrifted { generation: news.generation, found: news.found })?
         }

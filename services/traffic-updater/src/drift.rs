@@ -8,7 +8,7 @@ use chassis::{Bucket, Core, Heartbeat, Say, Stamped, Trace, Values, say_now};
 use judge::Span;
 use proto::serving::{Held, Word};
 use proto::{Message, RouteNews};
-use rollout::{At, OnDrift, RolloutId, Route, RouterName};
+use rollout::{At, Direction, OnDrift, RolloutId, Route, RouterName};
 use store::Change;
 
 use crate::count::Count;
@@ -18,6 +18,9 @@ use crate::there::{Foreign, There};
 
 /// Routers that have not followed for so long are no news that is on its way.
 const APART_LIMIT: Span = Span(15_000);
+
+/// Whoever stopped a rollout has recorded it by then, or can't any more.
+const RECORD_LIMIT: Span = Span(5_000);
 
 /// A router that lives.
 type Live = (RouterName, Heartbeat);
@@ -31,6 +34,8 @@ pub(crate) struct Drifts {
     told: BTreeMap<String, (i64, i64)>,
     /// By key, the wish's generation and since when the routers do not follow it.
     apart: BTreeMap<String, (i64, At)>,
+    /// By key, the wish's generation and since when its rollout is held as stopped without a record; none once it is said.
+    held: BTreeMap<String, (i64, Option<At>)>,
     /// Targets that are shown as drifted; none until what an earlier process noted was read.
     noted: Option<BTreeSet<String>>,
 }
@@ -38,7 +43,7 @@ pub(crate) struct Drifts {
 impl Drifts {
     pub(crate) fn new(core: &Core, routers: &Routers, count: &Count) -> Self {
         let (core, routers, count) = (core.clone(), routers.clone(), count.clone());
-        Self { core, routers, count, told: BTreeMap::new(), apart: BTreeMap::new(), noted: None }
+        Self { core, routers, count, told: BTreeMap::new(), apart: BTreeMap::new(), held: BTreeMap::new(), noted: None }
     }
 
     /// Brings a wish into the bucket, and looks at who of the live routers follows.
@@ -57,11 +62,10 @@ impl Drifts {
             Some(foreign) => self.found(&key, wish, foreign).await?,
             None => drop(self.told.remove(&key)),
         }
-        let behind = live.iter().filter_map(|router| {
-            let word = self.routers.word(router, &key);
-            behind(wish, stopped, (&router.0, word))
-        });
-        let behind = behind.collect();
+        let words: Vec<_> = live.iter().map(|router| (&router.0, self.routers.word(router, &key))).collect();
+        let behind = words.iter().filter_map(|(router, word)| behind(wish, stopped, (router, *word))).collect();
+        let holding = words.iter().filter(|(_, word)| holds(wish, *word)).map(|(router, _)| router.to_string());
+        self.finish_stop(&key, wish, holding.collect()).await?;
         self.watch(key, wish, (foreign.as_ref(), behind)).await
     }
 
@@ -131,6 +135,26 @@ impl Drifts {
         Ok(())
     }
 
+    /// Says that routers hold the rollout as stopped, where its stop was never recorded: whoever said it died before. It is finished
+    /// for them, because the rollout can't go on.
+    async fn finish_stop(&mut self, key: &str, wish: &Route, holding: Vec<String>) -> Result<(), store::Error> {
+        if holding.is_empty() {
+            self.held.remove(key);
+            return Ok(());
+        }
+        let now = self.core.clock.now();
+        let (generation, since) = *self.held.entry(key.to_owned()).or_insert((wish.generation, Some(now)));
+        if generation != wish.generation {
+            self.held.insert(key.to_owned(), (wish.generation, Some(now)));
+        } else if since.is_some_and(|since| now.ms_since(since) >= RECORD_LIMIT.ms()) {
+            let what = format!("held by {}, where it was never recorded", holding.join(", "));
+            self.say(None, Some(stop_seen(wish, &what))).await?;
+            tracing::warn!(model = %wish.model, generation, "the rollout of {} is turned back: its stop is {what}", wish.model);
+            self.held.insert(key.to_owned(), (generation, None));
+        }
+        Ok(())
+    }
+
     async fn noted(&mut self) -> Result<&mut BTreeSet<String>, store::Error> {
         if self.noted.is_none() {
             let targets = self.core.store.reader().await?.rows().targets().await?;
@@ -168,11 +192,18 @@ impl Drifts {
 fn behind(wish: &Route, stopped: bool, (router, word): (&RouterName, Option<Word>)) -> Option<String> {
     match word {
         Some(Word { generation, held }) if generation == wish.generation => (held == Some(Held::Stopped) && !stopped)
-            .then(|| {
-                format!("{router}, which holds its rollout as stopped (a stop that was never recorded: say it again)")
-            }),
+            .then(|| format!("{router}, which holds its rollout as stopped (a stop that was never recorded)")),
         _ => Some(router.to_string()),
     }
+}
+
+/// Whether a router that says this holds the wish's rollout as stopped, without a stop that is recorded. It may have an older route
+/// of the rollout: the ones behind it are refused.
+fn holds(wish: &Route, word: Option<Word>) -> bool {
+    let is_on_trial = wish.rollout_id.is_some() && wish.direction == Direction::Forward && wish.arms.len() > 1;
+    is_on_trial
+        && !wish.stopped
+        && word.is_some_and(|word| word.held == Some(Held::Stopped) && word.generation <= wish.generation)
 }
 
 fn news(wish: &Route, found: Option<i64>, what: &str) -> RouteNews {
@@ -183,14 +214,24 @@ fn news(wish: &Route, found: Option<i64>, what: &str) -> RouteNews {
         generation: wish.generation,
         target: target_id(&wish.tenant, &wish.model),
         found,
+        stopped: false,
         reason: Some(what.to_owned()),
     }
 }
 
+fn stop_seen(wish: &Route, what: &str) -> Say {
+    let news = RouteNews { stopped: true, ..news(wish, None, what) };
+    Say { id: id(wish, "stop", 1), message: Message::RouteDrifted(news) }
+}
+
 /// Which change it is tells one from the next, and is the same for whoever sees it; 0 stands for routers that do not follow.
 fn drifted(wish: &Route, news: RouteNews, change: i64) -> Say {
+    Say { id: id(wish, "drift", change), message: Message::RouteDrifted(news) }
+}
+
+fn id(wish: &Route, what: &str, count: i64) -> String {
     // The name of a model may be longer than an id.
     let key = proto::subject::key(&wish.tenant, &wish.model);
     let target = RolloutId::of(Bucket::Route.name(), &key);
-    Say { id: format!("tu.{target}.{}.drift.{change}", wish.generation), message: Message::RouteDrifted(news) }
+    format!("tu.{target}.{}.{what}.{count}", wish.generation)
 }

@@ -179,6 +179,7 @@ fn expired(wish: &Route, router: &str) -> Say {
         generation: wish.generation,
         target: router.to_owned(),
         found: None,
+        stopped: false,
         reason: Some(format!("no beat for {} s", wish.lease_seconds.unwrap_or(0))),
     };
     // Once for each generation, so that a report that is said again is known.

@@ -64,10 +64,21 @@ async fn a_rollback_with_everything_alive_is_recorded_before_it_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_that_was_never_recorded_is_held_and_shown_until_it_is_said_again() {
+async fn a_stop_that_was_never_recorded_turns_the_rollout_back_all_the_same() {
+    stopped_without_a_record("24h").await;
+}
+
+/// The router refuses the route of the next step, and goes on to hold that of the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_was_never_recorded_turns_the_rollout_back_in_its_next_step_too() {
+    stopped_without_a_record("2s").await;
+}
+
+async fn stopped_without_a_record(dwell: &str) {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let parts = Parts::start_in(Arc::clone(&folder)).await;
-    let id = parts.half("reranker", json!({})).await;
+    let steps = json!([{"split": 50, "dwell": dwell}, {"split": 60, "dwell": "24h"}, {"split": 100, "dwell": "0s"}]);
+    let id = parts.half("reranker", json!({ "steps": steps })).await;
     let Parts { core, house, one: _one, two: _two } = parts;
     drop(house);
     assert!(core.stop().await);
@@ -95,12 +106,9 @@ async fn a_stop_that_was_never_recorded_is_held_and_shown_until_it_is_said_again
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     parts.serve();
-    let path = format!("/v1/rollouts/{id}");
-    parts.house.until(&path, |rollout| rollout["split"]["drifted_since"].is_string()).await;
-    let anew = parts.house.until(&path, |rollout| rollout["stage"] == "shifting").await;
-    assert!(anew["reason"].as_str().unwrap().contains("say it again"), "{anew}");
+    let ended = parts.house.ended(&id).await;
+    assert_eq!(ended["stage"], "rolled_back", "{ended}");
+    assert!(ended["reason"].as_str().unwrap().starts_with("stopped: held by "), "{ended}");
     assert_eq!(parts.candidates("reranker").await, 0);
-    parts.house.post(&format!("{path}/rollback"), &json!({})).await;
-    assert_eq!(parts.house.ended(&id).await["stage"], "rolled_back");
     assert!(parts.core.stop().await);
 }

@@ -91,6 +91,9 @@ pub(super) fn stoppable(draft: &mut Draft, fact: &Fact) -> Outcome<Stage> {
         What::RouteDrifted { generation: of, found } if *of == generation && had_split => {
             anew::drifted(draft, fact, *found)
         }
+        What::StopSeen { generation: of } if *of == generation && had_split => {
+            turn_back(draft, fact, &End::system(&said("stopped", fact)))
+        }
         What::EvaluationFinished { .. } => draft.keep(None),
         _ => Outcome::Super,
     }

@@ -269,6 +269,8 @@ fn answers(row: &Rollout) -> Vec<(&'static str, What)> {
         ("route drifted to an older one", What::RouteDrifted { generation, found: Some(generation - 1) }),
         ("route drifted to a newer one", What::RouteDrifted { generation, found: Some(generation + 5) }),
         ("route not followed for long", What::RouteDrifted { generation, found: None }),
+        ("stop seen", What::StopSeen { generation }),
+        ("older stop seen", What::StopSeen { generation: generation - 1 }),
         ("older route drifted", What::RouteDrifted { generation: generation - 1, found: Some(generation + 5) }),
         ("evaluation finished", evaluated()),
     ]
