@@ -3,17 +3,18 @@
 mod error;
 mod in_process;
 pub(crate) mod jet_stream;
+mod received;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::RolloutCommand;
 use rollout::At;
-use store::{Rows, Said, Store};
+use store::{Outgoing, Placed, Rows, Store, Tx};
 use tokio::sync::{broadcast, watch};
 
 pub use error::Error;
-pub(crate) use in_process::Subscription;
+pub(crate) use received::{Handle, Received};
 
 use crate::clock::Clock;
 use crate::commit::Say;
@@ -82,12 +83,24 @@ impl Bus {
     /// A durable consumer's end.
     pub(crate) fn subscribe(&self, consumer: &Consumer) -> Subscription {
         match self {
-            Self::InProcess(bus) => bus.subscribe(consumer),
+            Self::InProcess(bus) => Subscription::InProcess(bus.subscribe(consumer)),
         }
     }
 
-    /// Tells consumers that these messages were committed.
-    pub(crate) fn announce(&self, said: &[(i64, String)]) {
+    /// Says messages inside a transaction of the caller's; gives those whose id was not said before, to be announced once they
+    /// are committed.
+    ///
+    /// # Errors
+    /// When the store does not take them.
+    pub(crate) async fn say(&self, tx: &mut Tx, messages: Vec<Outgoing>) -> Result<Vec<Placed>, store::Error> {
+        let said = match self {
+            Self::InProcess(_) => tx.say(&messages).await?,
+        };
+        Ok(Placed::of(messages, said))
+    }
+
+    /// Hands over what was committed.
+    pub(crate) fn announce(&self, said: &[Placed]) {
         match self {
             Self::InProcess(bus) => bus.announce(said),
         }
@@ -97,9 +110,9 @@ impl Bus {
     ///
     /// # Errors
     /// When the bus does not take them.
-    pub async fn publish(&self, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
+    pub async fn publish(&self, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), Error> {
         match self {
-            Self::InProcess(bus) => say_now(self, bus.begin().await?, stamped, says).await,
+            Self::InProcess(bus) => Ok(say_now(self, bus.begin().await?, stamped, says).await?),
         }
     }
 
@@ -152,6 +165,23 @@ impl Bus {
         }
     }
 
+    /// How much of that there is, counted up to `most`, and when the first of it was said.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn waiting(&self, rows: &mut Rows<'_>, most: i64) -> Result<(i64, Option<At>), store::Error> {
+        match self {
+            Self::InProcess(bus) => rows.waiting(bus.passed(), most).await,
+        }
+    }
+
+    /// Whether consumers still read what was there at the start; what of it is old may have been settled long ago.
+    pub(crate) fn is_looking(&self) -> bool {
+        match self {
+            Self::InProcess(bus) => bus.is_looking(),
+        }
+    }
+
     /// Publishes a stop without a commit: it can only reduce, so it may be heard twice, and before it is recorded.
     pub fn stop(&self, command: &RolloutCommand) {
         match self {
@@ -196,5 +226,21 @@ pub(crate) struct Backlog {
     pub(crate) lag: Vec<(&'static str, u64)>,
 }
 
-/// Messages as a consumer takes them.
-pub(crate) type Batch = Vec<Said>;
+/// A consumer's end of the bus.
+#[derive(Debug)]
+pub(crate) enum Subscription {
+    /// Reads the rows.
+    InProcess(in_process::Subscription),
+}
+
+impl Subscription {
+    /// The next messages, once there are any. Each is in hand until it is settled.
+    ///
+    /// # Errors
+    /// When the bus does not answer; ask again after a while.
+    pub(crate) async fn next(&self) -> Result<Vec<Received>, Error> {
+        match self {
+            Self::InProcess(subscription) => Ok(subscription.next().await?),
+        }
+    }
+}

@@ -8,10 +8,11 @@ use futures_util::FutureExt as _;
 use proto::envelope::Event;
 use proto::{Message, Unreadable};
 use rollout::At;
-use store::{Class, Said};
+use store::Class;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use crate::bus::Received;
 use crate::consumers::Consumer;
 use crate::core::Core;
 use crate::failpoint;
@@ -33,7 +34,7 @@ pub(crate) const KILLS_US: &str = "kills_us";
 
 /// Takes messages until the process stops; what is in hand then is finished.
 pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &Consumer, arm: Arm) {
-    let subscription = Arc::new(core.bus.subscribe(consumer));
+    let subscription = core.bus.subscribe(consumer);
     let slots = Arc::new(Semaphore::new(H::PARALLEL));
     let mut wait = BACK_OFF.0;
     while core.health.is_well(H::NAME) {
@@ -50,10 +51,10 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &
         wait = BACK_OFF.0;
         if is_taken_together(&core, &*handler, &batch, &arm).await {
             let _ = failpoint::reach("consumer_before_ack").await;
-            batch.iter().for_each(|said| subscription.settled(said.position));
+            batch.iter().for_each(|received| received.handle.settled());
             continue;
         }
-        for said in batch {
+        for received in batch {
             let slot = tokio::select! {
                 biased;
                 () = core.stop.cancelled() => return,
@@ -63,12 +64,10 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &
             if !core.health.is_well(H::NAME) {
                 return;
             }
-            let (core_of_one, handler, arm, subscription) =
-                (core.clone(), Arc::clone(&handler), arm.clone(), Arc::clone(&subscription));
+            let (core_of_one, handler, arm) = (core.clone(), Arc::clone(&handler), arm.clone());
             let one = async move {
-                let position = said.position;
-                if take(&core_of_one, &*handler, said, &arm).await {
-                    subscription.settled(position);
+                if take(&core_of_one, &*handler, &received, &arm).await {
+                    received.handle.settled();
                 }
             };
             if H::PARALLEL == 1 {
@@ -86,16 +85,16 @@ pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &
 
 /// Settles all messages of a batch in one transaction, where nothing speaks against it; `false` when they have to be taken one
 /// by one: some need the outside world, were perhaps in hand at a death, can't be read, or failed.
-async fn is_taken_together<H: Handler>(core: &Core, handler: &H, batch: &[Said], arm: &Arm) -> bool {
+async fn is_taken_together<H: Handler>(core: &Core, handler: &H, batch: &[Received], arm: &Arm) -> bool {
     if H::PARALLEL > 1
         || failpoint::is_broken("mark_first")
         || batch.len() < 2
-        || batch.iter().any(|said| said.position <= core.born_at)
+        || batch.iter().any(|received| received.handle.was_delivered_before())
     {
         return false;
     }
     let causes: Result<Vec<_>, _> =
-        batch.iter().map(|said| door(said).map(|incoming| Cause::Message(Box::new(incoming)))).collect();
+        batch.iter().map(|received| door(received).map(|incoming| Cause::Message(Box::new(incoming)))).collect();
     let Ok(causes) = causes else { return false };
     settled_together(core, handler, &causes, arm).await
 }
@@ -117,10 +116,10 @@ pub(crate) async fn settled_together<H: Handler>(core: &Core, handler: &H, cause
 }
 
 /// Settles one message, however long the database or the outside world makes it wait; `false` when the process stopped first.
-async fn take<H: Handler>(core: &Core, handler: &H, said: Said, arm: &Arm) -> bool {
-    let (incoming, source, id) = match door(&said) {
+async fn take<H: Handler>(core: &Core, handler: &H, received: &Received, arm: &Arm) -> bool {
+    let (incoming, source, id) = match door(received) {
         Ok(incoming) => (Ok(incoming.clone()), incoming.source, incoming.id),
-        Err(unreadable) => (Err(unreadable), format!("/tidegate/{}", said.service), said.message_id.clone()),
+        Err(unreadable) => (Err(unreadable), received.known_as.0.clone(), received.known_as.1.clone()),
     };
     let (mut wait, mut tries) = (BACK_OFF.0, 0);
     let began = Instant::now();
@@ -131,10 +130,10 @@ async fn take<H: Handler>(core: &Core, handler: &H, said: Said, arm: &Arm) -> bo
             Hopeless { service: H::NAME, source: &source, id: &id, reason, error, tries }
         };
         let settled = match &incoming {
-            Err(unreadable) => park_once(core, &said, &hopeless(unreadable.reason(), unreadable.to_string())).await,
-            Ok(incoming) => match guarded(core, handler, incoming, &said, arm).await {
+            Err(unreadable) => park_once(core, received, &hopeless(unreadable.reason(), unreadable.to_string())).await,
+            Ok(incoming) => match guarded(core, handler, incoming, received, arm).await {
                 Err(failure) if failure.class() == Class::Never => {
-                    park_once(core, &said, &hopeless(failure.reason(), chain(&failure))).await
+                    park_once(core, received, &hopeless(failure.reason(), chain(&failure))).await
                 }
                 other => other,
             },
@@ -150,16 +149,16 @@ async fn take<H: Handler>(core: &Core, handler: &H, said: Said, arm: &Arm) -> bo
     }
 }
 
-async fn park_once(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<(), Failure> {
+async fn park_once(core: &Core, received: &Received, hopeless: &Hopeless<'_>) -> Result<(), Failure> {
     let before = core.store.reader().await?.rows().is_settled(hopeless.service, hopeless.source, hopeless.id).await?;
     if !before {
-        park(core, said, hopeless).await?;
+        park(core, received, hopeless).await?;
     }
     Ok(())
 }
 
-fn door(said: &Said) -> Result<Incoming, Unreadable> {
-    opened(&said.subject, said.body.as_bytes(), said.created_at)
+fn door(received: &Received) -> Result<Incoming, Unreadable> {
+    opened(&received.subject, &received.body, received.said_at)
 }
 
 /// Decodes a message, cheapest check first.
@@ -174,10 +173,10 @@ async fn guarded<H: Handler>(
     core: &Core,
     handler: &H,
     incoming: &Incoming,
-    said: &Said,
+    received: &Received,
     arm: &Arm,
 ) -> Result<(), Failure> {
-    if said.position > core.born_at {
+    if !received.handle.was_delivered_before() {
         return tried(core, handler, incoming, arm, Taken::Fresh).await.map(drop);
     }
     if !core.store.reader().await?.rows().is_settled(H::NAME, &incoming.source, &incoming.id).await?

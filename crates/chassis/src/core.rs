@@ -45,8 +45,6 @@ pub struct Core {
     pub tasks: TaskTracker,
     /// Cancelled when the process stops.
     pub stop: CancellationToken,
-    /// The stream's last position when the process started: what is older may have been in hand at a death.
-    pub(crate) born_at: i64,
     /// When the process started.
     pub(crate) started_at: At,
     /// Whether services can be given work.
@@ -62,7 +60,6 @@ impl Core {
     /// When the store does not answer.
     pub async fn start(store: Store, clock: Clock) -> Result<Self, store::Error> {
         let bus = Bus::in_process(&store, &clock).await?;
-        let born_at = store.reader().await?.rows().last_position().await?;
         let started_at = clock.now();
         let core = Self {
             store,
@@ -72,7 +69,6 @@ impl Core {
             prometheus: None,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            born_at,
             started_at,
             health: Health::default(),
             words: Arc::new(watch::channel(()).0),

@@ -7,8 +7,7 @@
 //! `no_dedupe:on` and `mark_first:on` break the design on purpose, so that whoever checks it can be checked.
 //! `TIDEGATE_FAILPOINT_HITS` names a file that gets a line for each place that is reached.
 
-use store::Said;
-
+use crate::bus::Received;
 use crate::handler::Failure;
 
 /// Every place.
@@ -45,9 +44,9 @@ pub const PLACES: &[&str] = &[
 
 #[cfg(not(debug_assertions))]
 mod points {
-    use super::{Failure, Said};
+    use super::{Failure, Received};
 
-    pub(super) fn deliver(_: &'static str, batch: Vec<Said>) -> Vec<Said> {
+    pub(super) fn deliver(_: &'static str, batch: Vec<Received>) -> Vec<Received> {
         batch
     }
 
@@ -67,7 +66,7 @@ mod points {
     use std::io::Write as _;
     use std::sync::{Mutex, OnceLock};
 
-    use super::{Failure, PLACES, Said};
+    use super::{Failure, PLACES, Received};
 
     /// What is on or off.
     const SWITCHES: &[&str] = &["mark_first", "no_dedupe", "thrice"];
@@ -79,7 +78,7 @@ mod points {
     struct Points {
         armed: BTreeMap<String, String>,
         hits: Mutex<(BTreeMap<&'static str, u64>, Option<std::fs::File>)>,
-        delivered: Mutex<BTreeMap<&'static str, Vec<Said>>>,
+        delivered: Mutex<BTreeMap<&'static str, Vec<Received>>>,
     }
 
     fn points() -> Option<&'static Points> {
@@ -136,11 +135,11 @@ mod points {
     }
 
     /// Twice more and shuffled, with older ones among them.
-    pub(super) fn deliver(consumer: &'static str, batch: Vec<Said>) -> Vec<Said> {
+    pub(super) fn deliver(consumer: &'static str, batch: Vec<Received>) -> Vec<Received> {
         let Some(points) = points().filter(|points| points.armed.contains_key("thrice")) else { return batch };
         let mut delivered = points.delivered.lock().expect("no holder of what was delivered panics");
         let older = delivered.entry(consumer).or_default();
-        let mut again: Vec<Said> = batch.iter().chain(&batch).chain(&batch).chain(older.iter()).cloned().collect();
+        let mut again: Vec<Received> = batch.iter().chain(&batch).chain(&batch).chain(older.iter()).cloned().collect();
         older.extend(batch);
         let forgotten = older.len().saturating_sub(LATE);
         older.drain(..forgotten);
@@ -162,7 +161,7 @@ pub async fn reach(place: &'static str) -> Result<(), Failure> {
 }
 
 /// What a consumer gets of a batch that it reads.
-pub(crate) fn deliver(consumer: &'static str, batch: Vec<Said>) -> Vec<Said> {
+pub(crate) fn deliver(consumer: &'static str, batch: Vec<Received>) -> Vec<Received> {
     points::deliver(consumer, batch)
 }
 

@@ -71,12 +71,11 @@ impl Core {
     /// When the store does not answer.
     pub async fn backlog(&self) -> Result<Option<String>, store::Error> {
         // After a start consumers read everything that is kept once more; what of it is old was settled long ago.
-        let is_looking = self.bus.passed() < self.born_at;
-        if is_looking && self.clock.now().ms_since(self.started_at) < WAITING_LIMIT.ms() {
+        if self.bus.is_looking() && self.clock.now().ms_since(self.started_at) < WAITING_LIMIT.ms() {
             return Ok(None);
         }
-        let (count, oldest) =
-            self.store.page().await?.rows().waiting(self.bus.passed(), WAITING_MAX.saturating_add(1)).await?;
+        let mut reader = self.store.page().await?;
+        let (count, oldest) = self.bus.waiting(&mut reader.rows(), WAITING_MAX.saturating_add(1)).await?;
         let age = oldest.map_or(0, |at| self.clock.now().ms_since(at));
         Ok(if count > WAITING_MAX {
             Some(format!("more than {WAITING_MAX} messages wait to be handled"))

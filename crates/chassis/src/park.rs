@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use rollout::At;
-use store::{Mark, Parked, Said, Settled};
+use store::{Mark, Parked, Settled};
 
+use crate::bus::Received;
 use crate::core::Core;
 use crate::failpoint;
 use crate::handler::Failure;
@@ -20,10 +21,10 @@ pub(crate) struct Hopeless<'a> {
 }
 
 /// Keeps the message and marks it as settled, in one transaction.
-pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> Result<(), Failure> {
+pub(crate) async fn park(core: &Core, received: &Received, hopeless: &Hopeless<'_>) -> Result<(), Failure> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
-    tx.park(&row(said, hopeless, now)).await?;
+    tx.park(&row(received, hopeless, now)).await?;
     tx.mark(&[Mark {
         service: hopeless.service,
         source: hopeless.source.to_owned(),
@@ -43,7 +44,7 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
     tracing::error!(
         service = hopeless.service,
         fact.id = hopeless.id,
-        subject = said.subject,
+        subject = received.subject,
         "parked message {} from {}: {}: {}",
         hopeless.id.escape_default(),
         hopeless.source.escape_default(),
@@ -60,21 +61,21 @@ pub(crate) async fn park(core: &Core, said: &Said, hopeless: &Hopeless<'_>) -> R
     Ok(())
 }
 
-fn row(said: &Said, hopeless: &Hopeless<'_>, now: At) -> Parked {
-    let headers = serde_json::from_str::<BTreeMap<String, String>>(&said.headers)
-        .map_or_else(|_| "{}".to_owned(), |_| said.headers.clone());
+fn row(received: &Received, hopeless: &Hopeless<'_>, now: At) -> Parked {
+    let headers = serde_json::from_str::<BTreeMap<String, String>>(&received.headers)
+        .map_or_else(|_| "{}".to_owned(), |_| received.headers.clone());
     Parked {
-        id: format!("{}.{}", hopeless.service, said.position),
+        id: format!("{}.{}", hopeless.service, received.place),
         service: hopeless.service.to_owned(),
         source: hopeless.source.to_owned(),
         message_id: hopeless.id.to_owned(),
-        subject: said.subject.clone(),
+        subject: received.subject.clone(),
         reason: hopeless.reason.to_owned(),
         error: hopeless.error.clone(),
         headers,
-        body: said.body.clone().into_bytes(),
+        body: received.body.to_vec(),
         tries: hopeless.tries,
-        first_seen_at: said.created_at,
+        first_seen_at: received.said_at,
         parked_at: now,
         replayed_at: None,
         replayed_by: None,

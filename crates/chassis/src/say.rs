@@ -64,8 +64,8 @@ pub struct Outside {
 /// # Errors
 /// When the store does not take them.
 pub async fn pass_on(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, heard: &[Outside]) -> Result<(), store::Error> {
-    let rows: Vec<_> = heard.iter().map(|outside| passed_on(stamped, outside)).collect();
-    let said = tx.say(&rows).await?;
+    let rows = heard.iter().map(|outside| passed_on(stamped, outside)).collect();
+    let said = bus.say(&mut tx, rows).await?;
     tx.commit().await?;
     let _ = failpoint::reach("say_after_commit").await;
     bus.announce(&said);
@@ -101,7 +101,7 @@ fn of_rollout(service: &'static str, (id, message): (&str, &Message), rollout: &
 /// # Errors
 /// When the store does not take them.
 pub async fn say_now(bus: &Bus, mut tx: Tx, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), store::Error> {
-    let said = tx.say(&outgoing(stamped, says)).await?;
+    let said = bus.say(&mut tx, outgoing(stamped, says)).await?;
     tx.commit().await?;
     // A request has no failure to sort: it ends with the process or goes on.
     let _ = failpoint::reach("say_after_commit").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollout::At;
-use store::{Change, Class, Mark, Outgoing, Settled, Tx};
+use store::{Change, Class, Mark, Outgoing, Placed, Settled, Tx};
 use tracing::Instrument as _;
 
 use crate::commit::Commit;
@@ -109,7 +109,7 @@ async fn attempt<H: Handler>(
     }
     let Some(written) = write(core, &mut tx, handler, cause, seen).await? else { return Ok(None) };
     let mut written = [written];
-    let Some(said) = settle(&mut tx, &mut written).await? else {
+    let Some(said) = settle(core, &mut tx, &mut written).await? else {
         return Ok(Some((Ended::Before, Commit::applied())));
     };
     let [Written { commit, .. }] = written;
@@ -154,7 +154,7 @@ pub(crate) async fn step_together<H: Handler>(
         all.push(written.ok_or_else(|| Failure::Later("one of several causes lost a race".to_owned()))?);
     }
     let before = || Failure::Later("one of several causes was settled before".to_owned());
-    let said = settle(&mut tx, &mut all).await?.ok_or_else(before)?;
+    let said = settle(core, &mut tx, &mut all).await?.ok_or_else(before)?;
     failpoint::reach("step_before_commit").await?;
     tx.commit().await?;
     failpoint::reach("step_after_commit").await?;
@@ -199,7 +199,7 @@ async fn write<H: Handler>(
 }
 
 /// Marks the causes as settled and says what follows from them; `None` when one of them was settled before.
-async fn settle(tx: &mut Tx, all: &mut [Written]) -> Result<Option<Vec<(i64, String)>>, Failure> {
+async fn settle(core: &Core, tx: &mut Tx, all: &mut [Written]) -> Result<Option<Vec<Placed>>, Failure> {
     let marks: Vec<_> = all.iter_mut().filter_map(|written| written.mark.take()).collect();
     if !marks.is_empty() {
         let fresh = tx.mark(&marks).await?;
@@ -210,8 +210,8 @@ async fn settle(tx: &mut Tx, all: &mut [Written]) -> Result<Option<Vec<(i64, Str
             failpoint::reach("step_after_mark").await?;
         }
     }
-    let outgoing: Vec<_> = all.iter_mut().flat_map(|written| std::mem::take(&mut written.outgoing)).collect();
-    Ok(Some(tx.say(&outgoing).await?))
+    let outgoing = all.iter_mut().flat_map(|written| std::mem::take(&mut written.outgoing)).collect();
+    Ok(Some(core.bus.say(tx, outgoing).await?))
 }
 
 fn mark<H: Handler>(incoming: &Incoming, commit: &Commit, now: At) -> Mark {

@@ -8,6 +8,7 @@ mod delivery;
 mod error;
 mod known;
 mod parking;
+mod placed;
 mod read;
 mod rows;
 mod sqlite;
@@ -25,6 +26,7 @@ pub use change::{Change, Written};
 pub use delivery::{Delivery, Told};
 pub use error::{Class, Error};
 pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
+pub use placed::Placed;
 pub use read::{Reader, Rows};
 pub use rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow,

@@ -67,7 +67,7 @@ macro_rules! writes {
 writes! {
     /// Marks messages as settled, and gives how many were not yet: fewer than these, and nothing may be written for them.
     chassis::mark as pub mark(marks: &[Mark]) -> usize;
-    /// Says messages, in this order; gives position and subject of those whose id was not said before.
+    /// Says messages, in this order; gives position and id of those whose id was not said before.
     chassis::say as pub say(messages: &[Outgoing]) -> Vec<(i64, String)>;
     /// Parks a message.
     chassis::park as pub park(parked: &Parked) -> ();

@@ -118,6 +118,18 @@ impl From<store::Error> for Refusal {
     }
 }
 
+impl From<chassis::Error> for Refusal {
+    fn from(error: chassis::Error) -> Self {
+        match error {
+            chassis::Error::Store(error) => error.into(),
+            error => {
+                tracing::warn!("the bus did not answer a request: {error}");
+                Self::unavailable("the bus does not answer; try again")
+            }
+        }
+    }
+}
+
 impl Refusal {
     fn document(self) -> Problem {
         Problem {

@@ -13,6 +13,9 @@ pub enum Error {
         /// Why it failed: the client's errors repeat their sources, so there is only the text of the last one.
         cause: String,
     },
+    /// The store that the bus stands on failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The server is too old.
     #[error("the server is nats-server {found}, and tidegate needs {needed} or newer")]
     Old {

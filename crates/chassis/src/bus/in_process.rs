@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use proto::RolloutCommand;
 use proto::subject::fits;
-use store::{BusValue, Rows, Store, Tx};
+use store::{BusValue, Placed, Rows, Said, Store, Tx};
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::{Backlog, Batch, Bucket, Entry, Values};
+use super::{Backlog, Bucket, Entry, Handle, Received, Values};
 use crate::clock::Clock;
 use crate::consumers::Consumer;
 use crate::failpoint;
@@ -30,6 +30,8 @@ const BACKLOG_MAX: i64 = 20_000;
 pub struct InProcess {
     store: Store,
     clock: Clock,
+    /// The last position when the process started: what is older may have been in hand at a death.
+    born_at: i64,
     consumers: Arc<Mutex<Vec<Arc<Place>>>>,
     commits: Arc<watch::Sender<i64>>,
     buckets: Arc<BTreeMap<Bucket, watch::Sender<Values>>>,
@@ -62,10 +64,12 @@ impl InProcess {
             let kept = if bucket.is_kept() { reader.rows().bus_values(bucket.name()).await? } else { Vec::new() };
             buckets.insert(bucket, watch::channel(values(kept)).0);
         }
+        let born_at = reader.rows().last_position().await?;
         drop(reader);
         Ok(Self {
             store,
             clock,
+            born_at,
             consumers: Arc::default(),
             commits: Arc::new(watch::channel(0).0),
             buckets: Arc::new(buckets),
@@ -83,12 +87,12 @@ impl InProcess {
             wake: Notify::new(),
         });
         self.places().push(Arc::clone(&place));
-        Subscription { store: self.store.clone(), place }
+        Subscription { store: self.store.clone(), born_at: self.born_at, place }
     }
 
-    pub(super) fn announce(&self, said: &[(i64, String)]) {
+    pub(super) fn announce(&self, said: &[Placed]) {
         for place in self.places().iter() {
-            if said.iter().any(|(_, subject)| place.takes(subject)) {
+            if said.iter().any(|placed| place.takes(&placed.message.subject)) {
                 place.wake.notify_one();
             }
         }
@@ -152,6 +156,10 @@ impl InProcess {
 
     pub(super) fn passed(&self) -> i64 {
         self.places().iter().map(|place| place.passed()).min().unwrap_or(0)
+    }
+
+    pub(super) fn is_looking(&self) -> bool {
+        self.passed() < self.born_at
     }
 
     /// At most so many rows are looked at as the page of metrics can bear.
@@ -223,25 +231,45 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     store: Store,
+    born_at: i64,
     place: Arc<Place>,
+}
+
+/// A row that a consumer has in hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    place: Arc<Place>,
+    position: i64,
+    is_old: bool,
+}
+
+impl Held {
+    pub(super) const fn was_delivered_before(&self) -> bool {
+        self.is_old
+    }
+
+    pub(super) fn settled(&self) {
+        self.place.progress().in_hand.remove(&self.position);
+    }
 }
 
 impl Subscription {
     /// The next messages, once there are any; after a start, from the oldest row that is kept. Each is in hand until it is
     /// settled.
-    pub(crate) async fn next(&self) -> Result<Batch, store::Error> {
+    pub(super) async fn next(&self) -> Result<Vec<Received>, store::Error> {
         loop {
             let read = self.place.progress().read;
             let (end, rows) = self.read_after(read).await?;
             let is_empty = rows.is_empty();
-            let mine: Batch = rows.into_iter().filter(|row| self.place.takes(&row.subject)).collect();
+            let mine: Vec<Said> = rows.into_iter().filter(|row| self.place.takes(&row.subject)).collect();
             {
                 let mut progress = self.place.progress();
                 progress.in_hand.extend(mine.iter().map(|row| row.position));
                 progress.read = end;
             }
             if !mine.is_empty() {
-                return Ok(failpoint::deliver(self.place.name, mine));
+                let received = mine.into_iter().map(|row| self.received(row)).collect();
+                return Ok(failpoint::deliver(self.place.name, received));
             }
             if is_empty {
                 let _ = tokio::time::timeout(LOOK_AGAIN, self.place.wake.notified()).await;
@@ -251,7 +279,7 @@ impl Subscription {
 
     /// Some rows of the consumer's lane, and the position up to which there are no others of it. Where there seem to be none, the
     /// stream's end is read before they are looked for again: what is committed between the two reads is behind it.
-    async fn read_after(&self, read: i64) -> Result<(i64, Batch), store::Error> {
+    async fn read_after(&self, read: i64) -> Result<(i64, Vec<Said>), store::Error> {
         let mut reader = self.store.reader().await?;
         let mut rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
         let mut end = read;
@@ -262,9 +290,18 @@ impl Subscription {
         Ok((rows.last().map_or(end, |last| last.position), rows))
     }
 
-    /// The message at `position` is settled.
-    pub(crate) fn settled(&self, position: i64) {
-        self.place.progress().in_hand.remove(&position);
+    fn received(&self, row: Said) -> Received {
+        let held =
+            Held { place: Arc::clone(&self.place), position: row.position, is_old: row.position <= self.born_at };
+        Received {
+            subject: row.subject,
+            headers: row.headers,
+            body: row.body.into(),
+            said_at: row.created_at,
+            place: row.position.to_string(),
+            known_as: (format!("/tidegate/{}", row.service), row.message_id),
+            handle: Handle::InProcess(held),
+        }
     }
 }
 

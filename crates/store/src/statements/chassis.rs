@@ -67,7 +67,7 @@ pub(crate) async fn outcome(
     row.map(|row| Ok((get(&row, 0)?, get(&row, 1)?))).transpose()
 }
 
-/// Says messages in their order; gives position and subject of those whose id was not said before.
+/// Says messages in their order; gives position and id of those whose id was not said before.
 pub(crate) async fn say(on: &mut Connection, messages: &[Outgoing]) -> Result<Vec<(i64, String)>, Error> {
     if messages.is_empty() {
         return Ok(Vec::new());
@@ -79,7 +79,7 @@ pub(crate) async fn say(on: &mut Connection, messages: &[Outgoing]) -> Result<Ve
     let rows = sqlx::query(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, published_at) \
          select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 6 \
-         from json_each($1) where true order by key on conflict (message_id) do nothing returning position, subject",
+         from json_each($1) where true order by key on conflict (message_id) do nothing returning position, message_id",
     )
     .bind(rows)
     .fetch_all(on)
