@@ -12,6 +12,7 @@ use store::{Change, Class, Error, Mark, ModelRow, Outgoing, Settled, Store, Tran
 mod judging;
 mod opening;
 mod registry;
+mod relaying;
 mod rollouts;
 mod routes;
 mod serving;

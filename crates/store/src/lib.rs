@@ -8,8 +8,8 @@ mod delivery;
 mod error;
 mod known;
 mod parking;
-mod placed;
 mod read;
+mod relay;
 mod rows;
 mod sqlite;
 mod standing;
@@ -26,8 +26,8 @@ pub use change::{Change, Written};
 pub use delivery::{Delivery, Told};
 pub use error::{Class, Error};
 pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
-pub use placed::Placed;
 pub use read::{Reader, Rows};
+pub use relay::Placed;
 pub use rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, Mark, ModelRow,
     ObservationRow, Outgoing, Parked, Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, Settled, StopRow,

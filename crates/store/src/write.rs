@@ -6,6 +6,7 @@ use crate::change::{Change, Written};
 use crate::known::Known;
 use crate::parking::{ReplayRow, UnparkedRow};
 use crate::read::Rows;
+use crate::relay::Placed;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
 use crate::sqlite::statements as sqlite;
 use crate::{Error, Store};
@@ -87,6 +88,15 @@ writes! {
     parking::park_again as pub park_again(parked_id: &str, reason: &str, error: &str, at: At) -> ();
     /// Writes down what became of a parked message; nothing is asked for it any more.
     parking::conclude as pub unparked(parked: &Parked, done: &UnparkedRow) -> ();
+    /// Says messages, in this order, for a relay: until `claimed_until` they are left to whoever commits them. Gives position and
+    /// id of those whose id was not said before.
+    relay::say as pub say_to_relay(messages: &[Outgoing], claimed_until: At) -> Vec<(i64, String)>;
+    /// What the stream said of rows: published, at this place of it. None for what it never takes.
+    relay::published as pub published(rows: &[(i64, Option<i64>)], at: At) -> ();
+    relay::claim as pub(crate) claim(service: &'static str, at: (At, At), limit: i64) -> Vec<Placed>;
+    relay::postpone as pub(crate) postpone(rows: &[(i64, At)]) -> ();
+    relay::publish_again as pub(crate) publish_again(service: &str, lane: &str, since: At) -> u64;
+    relay::forget as pub(crate) forget_published(service: &str, before: At, limit: i64) -> u64;
     /// Takes away what nobody needs any more.
     sweeping::sweep as take_away(position: i64, said_before: At, now: At) -> u64;
 }

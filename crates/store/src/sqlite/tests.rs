@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::Row as _;
 
-use super::statements::{chassis, judging, log, notifying, registry, rollouts, serving};
+use super::statements::{chassis, judging, log, notifying, registry, relay, rollouts, serving};
 use super::*;
 use crate::Store;
 use crate::change::{Change, Written};
@@ -43,8 +43,15 @@ async fn plan(sqlite: &Sqlite, statement: &str) -> Vec<String> {
     rows.iter().map(|row| row.get::<String, _>(3)).collect()
 }
 
-/// No tables: the names of services that a recursion found, a row without a table, and the ids that a statement was given.
-const WALKS: [&str; 3] = ["SCAN named", "SCAN CONSTANT ROW", "SCAN json_each VIRTUAL TABLE INDEX 1:"];
+/// No tables: the names of services that a recursion found, a row without a table, the rows that a statement was given, or that its
+/// inner one found.
+const WALKS: [&str; 5] = [
+    "SCAN named",
+    "SCAN CONSTANT ROW",
+    "SCAN json_each VIRTUAL TABLE INDEX 1:",
+    "SCAN said VIRTUAL TABLE INDEX 1:",
+    "SCAN waiting",
+];
 
 #[tokio::test]
 async fn due_lists_and_sweeps_read_an_index_and_never_a_whole_table() {
@@ -59,6 +66,13 @@ async fn due_lists_and_sweeps_read_an_index_and_never_a_whole_table() {
         (chassis::FORGET_SAID, "INTEGER PRIMARY KEY"),
         (chassis::FORGET_MARKS, "inbox_by_age"),
         (chassis::IS_SETTLED, "sqlite_autoindex_inbox_1"),
+        (relay::CLAIM, "outbox_published"),
+        (relay::UNPUBLISHED, "outbox_published"),
+        (relay::PUBLISHED, "INTEGER PRIMARY KEY"),
+        (relay::POSTPONE, "INTEGER PRIMARY KEY"),
+        (relay::PUBLISH_AGAIN, "outbox_published"),
+        (relay::LAST_SEQUENCE, "outbox_published"),
+        (relay::FORGET, "outbox_published"),
         (registry::PROMOTIONS, "promotion_by_model"),
         (rollouts::LIVE, "rollout_one_live"),
         (rollouts::SCENE, "sqlite_autoindex_rollout_1"),

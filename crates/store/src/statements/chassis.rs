@@ -28,7 +28,7 @@ pub(crate) async fn mark(on: &mut Connection, marks: &[Mark]) -> Result<usize, E
 }
 
 /// The rows of a statement that writes several.
-fn listed(rows: impl Iterator<Item = impl Serialize>) -> Result<String, Error> {
+pub(super) fn listed(rows: impl Iterator<Item = impl Serialize>) -> Result<String, Error> {
     json("rows", &rows.collect::<Vec<_>>())
 }
 

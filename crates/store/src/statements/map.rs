@@ -12,6 +12,7 @@ pub(crate) mod notifying;
 pub(crate) mod parking;
 pub(crate) mod queue;
 pub(crate) mod registry;
+pub(crate) mod relay;
 pub(crate) mod rollouts;
 pub(crate) mod safety;
 pub(crate) mod serving;
