@@ -30,6 +30,7 @@ mod overriding;
 mod pages;
 mod parked;
 mod people;
+mod postgres;
 mod prometheus;
 mod router;
 mod schemas;

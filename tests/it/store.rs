@@ -9,25 +9,11 @@ use rollout::{
 use serde_json::json;
 use store::{Change, Class, Error, Mark, ModelRow, Outgoing, Settled, Store, Transition, VersionRow, Written};
 
-mod judging;
 mod opening;
-mod registry;
-mod relaying;
-mod rollouts;
-mod routes;
-mod serving;
-mod stream;
-mod sweeping;
+mod postgres;
+mod sqlite;
 
 const NOON: At = At(1_800_000_000_000);
-
-/// Runs `test` on an empty database of every engine.
-async fn each_engine(test: impl AsyncFn(Store)) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
-    test(store.clone()).await;
-    store.close().await;
-}
 
 /// Applies one change in a transaction of its own.
 async fn apply(store: &Store, change: Change) -> Result<Written, Error> {

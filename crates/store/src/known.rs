@@ -18,9 +18,11 @@ pub struct Known {
 
 impl Known {
     /// Keeps what was read before anybody asked for it.
-    pub(crate) fn foreseen(&mut self, scene: Scene, log_end: Vec<u8>) {
+    pub(crate) fn foreseen(&mut self, scene: Scene, log_end: Option<Vec<u8>>) {
         let rollout = &scene.rollout;
-        self.log_ends_with(&rollout.id, rollout.version, log_end);
+        if let Some(log_end) = log_end {
+            self.log_ends_with(&rollout.id, rollout.version, log_end);
+        }
         self.of_model.entry((rollout.tenant.clone(), rollout.model.clone())).or_default().push(rollout.id.clone());
         self.scenes.insert(rollout.id.clone(), scene);
     }

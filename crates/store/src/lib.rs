@@ -1,4 +1,5 @@
-//! The only SQL: one enum over the engines. SQLite is the first arm; the second one has twin files beside `sqlite/`.
+//! The only SQL: one enum over the engines. The statements are written once, in `statements/`; what an engine says in other words
+//! stands in its dialect.
 //!
 //! Reads are functions of [`Rows`], on a reader or inside a transaction. Writes are values ([`Change`]) that a transaction
 //! applies; each is conditional on what it was computed from and reports whether it won. Transactions hold no network call.
@@ -8,9 +9,11 @@ mod delivery;
 mod error;
 mod known;
 mod parking;
+mod postgres;
 mod read;
 mod relay;
 mod rows;
+mod schema;
 mod sqlite;
 mod standing;
 mod write;
@@ -41,6 +44,8 @@ pub use write::{SWEEP, Tx};
 pub enum Store {
     /// One file, for the embedded form.
     Sqlite(sqlite::Sqlite),
+    /// A server, for the distributed form.
+    Postgres(postgres::Postgres),
 }
 
 impl Store {
@@ -52,6 +57,22 @@ impl Store {
         Ok(Self::Sqlite(sqlite::Sqlite::open(folder).await?))
     }
 
+    /// Connects to the PostgreSQL database at `url`, with at most so many connections beside those of pages.
+    ///
+    /// # Errors
+    /// When the address is none, the server does not answer within 3 s, or the schema is not this release's.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, Error> {
+        Ok(Self::Postgres(postgres::Postgres::connect(url, connections).await?))
+    }
+
+    /// Brings the schema of the PostgreSQL database at `url` up to date. A SQLite database is migrated when it is opened.
+    ///
+    /// # Errors
+    /// When the address is none, the server does not answer, or the schema is a newer release's.
+    pub async fn migrate(url: &str) -> Result<(), Error> {
+        postgres::migrate(url).await
+    }
+
     /// Begins a transaction that may write.
     ///
     /// # Errors
@@ -59,6 +80,9 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, Error> {
         match self {
             Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin().await.map_err(Error::of("begin"))?, Known::default())),
+            Self::Postgres(postgres) => {
+                Ok(Tx::Postgres(postgres.begin().await.map_err(Error::of("begin"))?, Known::default()))
+            }
         }
     }
 
@@ -69,6 +93,7 @@ impl Store {
     pub async fn reader(&self) -> Result<Reader, Error> {
         match self {
             Self::Sqlite(sqlite) => Ok(Reader::Sqlite(sqlite.readers.acquire().await.map_err(Error::of("read"))?)),
+            Self::Postgres(postgres) => Ok(Reader::Postgres(postgres.pool.acquire().await.map_err(Error::of("read"))?)),
         }
     }
 
@@ -79,6 +104,9 @@ impl Store {
     pub async fn page(&self) -> Result<Reader, Error> {
         match self {
             Self::Sqlite(sqlite) => Ok(Reader::Sqlite(sqlite.pages.acquire().await.map_err(Error::of("read"))?)),
+            Self::Postgres(postgres) => {
+                Ok(Reader::Postgres(postgres.pages.acquire().await.map_err(Error::of("read"))?))
+            }
         }
     }
 
@@ -86,6 +114,7 @@ impl Store {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::delivery::Delivery;
 use crate::known::Known;
 use crate::parking::{ReplayRow, UnparkedEntry};
+use crate::postgres::statements as postgres;
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
     Parked, Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow,
@@ -19,6 +20,8 @@ use crate::standing::Standing;
 pub enum Reader {
     /// One of the reading connections.
     Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+    /// One of the pool's.
+    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
 }
 
 impl Reader {
@@ -26,6 +29,7 @@ impl Reader {
     pub fn rows(&mut self) -> Rows<'_> {
         match self {
             Self::Sqlite(connection) => Rows::Sqlite(connection, None),
+            Self::Postgres(connection) => Rows::Postgres(connection, None),
         }
     }
 }
@@ -35,6 +39,8 @@ impl Reader {
 pub enum Rows<'c> {
     /// A connection of the SQLite arm, and what its transaction knows.
     Sqlite(&'c mut sqlx::SqliteConnection, Option<&'c mut Known>),
+    /// A connection of the PostgreSQL arm, and what its transaction knows.
+    Postgres(&'c mut sqlx::PgConnection, Option<&'c mut Known>),
 }
 
 macro_rules! reads {
@@ -48,6 +54,7 @@ macro_rules! reads {
                 pub async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
                     match self {
                         Self::Sqlite(on, _) => sqlite::$module::$statement(on, $($argument),*).await,
+                        Self::Postgres(on, _) => postgres::$module::$statement(on, $($argument),*).await,
                     }
                 }
             )+
@@ -186,6 +193,7 @@ impl Rows<'_> {
     pub async fn scene(&mut self, id: &RolloutId) -> Result<Option<Scene>, Error> {
         match self {
             Self::Sqlite(on, known) => sqlite::rollouts::scene(on, known.as_deref_mut(), id).await,
+            Self::Postgres(on, known) => postgres::rollouts::scene(on, known.as_deref_mut(), id).await,
         }
     }
 
@@ -196,6 +204,7 @@ impl Rows<'_> {
     pub async fn foresee(&mut self, ids: &[RolloutId]) -> Result<(), Error> {
         match self {
             Self::Sqlite(on, known) => sqlite::rollouts::foresee(on, known.as_deref_mut(), ids).await,
+            Self::Postgres(on, known) => postgres::rollouts::foresee(on, known.as_deref_mut(), ids).await,
         }
     }
 }

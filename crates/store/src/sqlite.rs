@@ -1,21 +1,22 @@
 //! The SQLite arm: opening, settings, and the statements by owner.
 
+mod dialect;
 #[path = "statements/map.rs"]
+#[expect(clippy::duplicate_mod, reason = "each engine compiles the statements with its own connection and dialect")]
 pub(crate) mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row as _, SqlStr};
 
+use crate::schema::{self, Schema, migrator};
 use crate::{Class, Error};
 
 type Arguments = sqlx::sqlite::SqliteArguments;
@@ -27,7 +28,7 @@ type Row = sqlx::sqlite::SqliteRow;
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// Readers of the services, and as many of the pages: however many people look, a retreat waits for none of them.
 const READERS: u32 = 4;
-const SCHEMA: &[(i64, &str, &str)] = &[
+const SCHEMA: Schema = &[
     (1, "first traffic", include_str!("../../../migrations/sqlite/0001_first_traffic.sql")),
     (2, "notifications", include_str!("../../../migrations/sqlite/0002_notifications.sql")),
     (3, "replay and idempotency", include_str!("../../../migrations/sqlite/0003_replay_and_idempotency.sql")),
@@ -125,7 +126,7 @@ async fn check(pool: &SqlitePool, file: &Path) -> Result<(), Error> {
     let said = sqlx::query("pragma quick_check(1)").fetch_one(pool).await.and_then(|row| row.try_get::<String, _>(0));
     match said {
         Ok(word) if word == "ok" => Ok(()),
-        Ok(word) => Err(Error::Damaged { path: file.to_owned(), cause: word }),
+        Ok(word) => Err(Error::Damaged { place: named(file), cause: word }),
         Err(cause) => Err(unsound(file)(cause)),
     }
 }
@@ -137,7 +138,7 @@ fn unsound(file: &Path) -> impl Fn(sqlx::Error) -> Error {
         if error.class() == Class::Transient {
             error
         } else {
-            Error::Damaged { path: file.to_owned(), cause: text(&error) }
+            Error::Damaged { place: named(file), cause: text(&error) }
         }
     }
 }
@@ -147,18 +148,11 @@ fn text(error: &Error) -> String {
 }
 
 async fn migrate(pool: &SqlitePool, file: &Path) -> Result<(), Error> {
-    let migrations = SCHEMA.iter().map(|(version, name, sql)| {
-        Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, SqlStr::from_static(sql), false)
-    });
-    let known = SCHEMA.last().map_or(0, |(version, ..)| *version);
-    match Migrator::with_migrations(migrations.collect()).run(pool).await {
-        Ok(()) => Ok(()),
-        Err(sqlx::migrate::MigrateError::VersionMissing(found)) => {
-            Err(Error::Newer { path: file.to_owned(), found, known })
-        }
-        Err(sqlx::migrate::MigrateError::Execute(cause) | sqlx::migrate::MigrateError::ExecuteMigration(cause, _)) => {
-            Err(unsound(file)(cause))
-        }
-        Err(cause) => Err(Error::Damaged { path: file.to_owned(), cause: cause.to_string() }),
-    }
+    let done = migrator(SCHEMA).run(pool).await;
+    done.map_err(|cause| schema::stopped(cause, named(file), SCHEMA, unsound(file)))
+}
+
+/// How people call the database.
+fn named(file: &Path) -> String {
+    file.display().to_string()
 }

@@ -5,6 +5,7 @@ use rollout::At;
 use crate::change::{Change, Written};
 use crate::known::Known;
 use crate::parking::{ReplayRow, UnparkedRow};
+use crate::postgres::statements as postgres;
 use crate::read::Rows;
 use crate::relay::Placed;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
@@ -16,6 +17,8 @@ use crate::{Error, Store};
 pub enum Tx {
     /// Holds the one writer connection.
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>, Known),
+    /// Holds one connection of the pool.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>, Known),
 }
 
 impl Tx {
@@ -23,6 +26,7 @@ impl Tx {
     pub fn rows(&mut self) -> Rows<'_> {
         match self {
             Self::Sqlite(tx, known) => Rows::Sqlite(tx, Some(known)),
+            Self::Postgres(tx, known) => Rows::Postgres(tx, Some(known)),
         }
     }
 
@@ -33,6 +37,7 @@ impl Tx {
     pub async fn apply(&mut self, change: &Change) -> Result<Written, Error> {
         match self {
             Self::Sqlite(on, known) => sqlite::changes::apply(on, known, change).await,
+            Self::Postgres(on, known) => postgres::changes::apply(on, known, change).await,
         }
     }
 
@@ -43,6 +48,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), Error> {
         match self {
             Self::Sqlite(tx, _) => tx.commit().await.map_err(Error::of("commit")),
+            Self::Postgres(tx, _) => tx.commit().await.map_err(Error::of("commit")),
         }
     }
 }
@@ -58,6 +64,7 @@ macro_rules! writes {
                 $visible async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
                     match self {
                         Self::Sqlite(on, _) => sqlite::$module::$statement(on, $($argument),*).await,
+                        Self::Postgres(on, _) => postgres::$module::$statement(on, $($argument),*).await,
                     }
                 }
             )+

@@ -4,6 +4,7 @@ use rollout::At;
 use serde::Serialize;
 
 use super::columns::get;
+use super::dialect::listed;
 use super::{Connection, Row};
 use crate::rows::{BusValue, Mark, Outgoing, Parked, Said};
 use crate::{Error, json};
@@ -11,15 +12,16 @@ use crate::{Error, json};
 /// Marks messages as settled; gives how many were not before. All of them are one statement, because each has its price, and a
 /// batch has a hundred marks.
 pub(crate) async fn mark(on: &mut Connection, marks: &[Mark]) -> Result<usize, Error> {
-    let rows = listed(marks.iter().map(|mark| {
+    let rows = list(marks.iter().map(|mark| {
         let Mark { service, source, message_id, settled, reason, rollout_id, handled_at } = mark;
         (service, source, message_id, settled.name(), reason, rollout_id, handled_at.0)
     }))?;
-    let done = sqlx::query(
+    let done = sqlx::query(concat!(
         "insert into inbox (service, source, message_id, outcome, reason, rollout_id, handled_at) \
-         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
-         from json_each($1) where true on conflict do nothing",
-    )
+         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, cast(value ->> 6 as bigint) from ",
+        listed!("$1"),
+        " where true on conflict do nothing"
+    ))
     .bind(rows)
     .execute(on)
     .await
@@ -28,7 +30,7 @@ pub(crate) async fn mark(on: &mut Connection, marks: &[Mark]) -> Result<usize, E
 }
 
 /// The rows of a statement that writes several.
-pub(super) fn listed(rows: impl Iterator<Item = impl Serialize>) -> Result<String, Error> {
+pub(super) fn list(rows: impl Iterator<Item = impl Serialize>) -> Result<String, Error> {
     json("rows", &rows.collect::<Vec<_>>())
 }
 
@@ -72,15 +74,17 @@ pub(crate) async fn say(on: &mut Connection, messages: &[Outgoing]) -> Result<Ve
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = listed(messages.iter().map(|message| {
+    let rows = list(messages.iter().map(|message| {
         let Outgoing { service, message_id, rollout_id, subject, headers, body, created_at } = message;
         (service, message_id, rollout_id, subject, headers, body, created_at.0)
     }))?;
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, published_at) \
-         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 6 \
-         from json_each($1) where true order by key on conflict (message_id) do nothing returning position, message_id",
-    )
+         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, cast(value ->> 6 as bigint), \
+         cast(value ->> 6 as bigint) from ",
+        listed!("$1"),
+        " where true order by key on conflict (message_id) do nothing returning position, message_id"
+    ))
     .bind(rows)
     .fetch_all(on)
     .await
@@ -146,8 +150,8 @@ pub(crate) async fn forget_marks(on: &mut Connection, before: At, limit: i64) ->
 pub(crate) const FORGET_MARKS: &str = "\
     with recursive named (service) as (select min(service) from inbox union all \
     select (select min(service) from inbox where inbox.service > named.service) from named where named.service is not null) \
-    delete from inbox where rowid in (select inbox.rowid from named cross join inbox on inbox.service = named.service \
-    and inbox.handled_at < $1 limit $2)";
+    delete from inbox where (service, source, message_id) in (select inbox.service, inbox.source, inbox.message_id \
+    from named cross join inbox where inbox.service = named.service and inbox.handled_at < $1 limit $2)";
 
 pub(crate) async fn park(on: &mut Connection, parked: &Parked) -> Result<(), Error> {
     sqlx::query(
@@ -195,7 +199,7 @@ pub(crate) async fn suspect(
 ) -> Result<i64, Error> {
     let row = sqlx::query(
         "insert into suspect (service, source, message_id, tries, first_at) values ($1, $2, $3, 1, $4) \
-         on conflict (service, source, message_id) do update set tries = tries + 1 returning tries",
+         on conflict (service, source, message_id) do update set tries = suspect.tries + 1 returning tries",
     )
     .bind(service)
     .bind(source)
@@ -232,7 +236,7 @@ pub(crate) async fn put_bus_value(on: &mut Connection, bucket: &str, value: &Bus
     let done = sqlx::query(
         "insert into bus_value (bucket, key, revision, value, updated_at) select $1, $2, $3 + 1, $4, $5 where $3 = 0 or exists \
          (select 1 from bus_value where bucket = $1 and key = $2) on conflict (bucket, key) do update \
-         set revision = revision + 1, value = excluded.value, updated_at = excluded.updated_at where revision = $3",
+         set revision = bus_value.revision + 1, value = excluded.value, updated_at = excluded.updated_at where bus_value.revision = $3",
     )
     .bind(bucket)
     .bind(&value.key)

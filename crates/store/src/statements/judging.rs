@@ -3,6 +3,7 @@
 use rollout::{At, Model, RolloutId, Tenant, Version};
 
 use super::columns::{get, name, text};
+use super::dialect::number;
 use super::rollouts::due_row;
 use super::{Connection, Row};
 use crate::rows::{BaselineRow, Due, JudgeRow, ObservationRow, TickRow};
@@ -104,22 +105,28 @@ pub(crate) async fn ticks(on: &mut Connection, id: &RolloutId, after: i64) -> Re
         .collect()
 }
 
+const EXPOSURE: &str = concat!(
+    "select arm, coalesce(sum(",
+    number!("tick_row", "signals", "error", "count", "n"),
+    "), 0.0) + 0.0, coalesce(sum(",
+    number!("tick_row", "signals", "error", "count", "k"),
+    "), 0.0) + 0.0 from tick where rollout_id = $1 and ($2 is null or ",
+    number!("tick_row", "step"),
+    " = $2) group by arm order by arm"
+);
+
 /// What each arm has served in the ledger: the arm, its requests and its errors; in one step only, if one is named.
 pub(crate) async fn exposure(
     on: &mut Connection,
     id: &RolloutId,
     step: Option<u32>,
 ) -> Result<Vec<(String, f64, f64)>, Error> {
-    let rows = sqlx::query(
-        "select arm, coalesce(sum(json_extract(tick_row, '$.signals.error.count.n')), 0.0) + 0.0, \
-         coalesce(sum(json_extract(tick_row, '$.signals.error.count.k')), 0.0) + 0.0 from tick \
-         where rollout_id = $1 and ($2 is null or json_extract(tick_row, '$.step') = $2) group by arm order by arm",
-    )
-    .bind(id.as_str())
-    .bind(step.map(i64::from))
-    .fetch_all(on)
-    .await
-    .map_err(Error::of("add the ledger up"))?;
+    let rows = sqlx::query(EXPOSURE)
+        .bind(id.as_str())
+        .bind(step.map(i64::from))
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("add the ledger up"))?;
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?))).collect()
 }
 
@@ -182,27 +189,31 @@ pub(crate) async fn forget(
     limit: i64,
 ) -> Result<u64, Error> {
     let old = sqlx::query(
-        "delete from observation where rowid in (select rowid from observation where sampled_at < $1 limit $2)",
+        "delete from observation where (tenant, model, version, source) in \
+         (select tenant, model, version, source from observation where sampled_at < $1 limit $2)",
     )
     .bind(observed_before.0)
     .bind(limit)
     .execute(&mut *on)
     .await
     .map_err(Error::of("forget observations"))?;
-    let minutes =
-        sqlx::query("delete from baseline where rowid in (select rowid from baseline where minute < $1 limit $2)")
-            .bind(minutes_before.0)
-            .bind(limit)
-            .execute(on)
-            .await
-            .map_err(Error::of("forget baselines"))?;
+    let minutes = sqlx::query(
+        "delete from baseline where (tenant, model, version, minute) in \
+         (select tenant, model, version, minute from baseline where minute < $1 limit $2)",
+    )
+    .bind(minutes_before.0)
+    .bind(limit)
+    .execute(on)
+    .await
+    .map_err(Error::of("forget baselines"))?;
     Ok(old.rows_affected() + minutes.rows_affected())
 }
 
 /// Takes ledgers away whose rollout ended before `before`.
 pub(crate) async fn forget_ledgers(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(
-        "delete from tick where rowid in (select tick.rowid from tick join rollout on rollout.id = tick.rollout_id \
+        "delete from tick where (rollout_id, arm, tick) in \
+         (select tick.rollout_id, tick.arm, tick.tick from tick join rollout on rollout.id = tick.rollout_id \
          where rollout.wake_at is null and rollout.updated_at < $1 limit $2)",
     )
     .bind(before.0)

@@ -8,19 +8,9 @@ use super::{Arguments, Connection, Engine, Row};
 use crate::rows::Transition;
 use crate::{Error, json, stored};
 
-/// Appends to the log when the statement before it in the same text wrote a row. Its arguments come first, by [`bind`].
-macro_rules! log_if_changed {
-    () => {
-        "insert into transition (rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, reason, evidence, \
-         decided_at, previous_hash, hash) select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 where changes() = 1"
-    };
-}
-
-pub(super) use log_if_changed;
-
 type Query<'q> = sqlx::query::Query<'q, Engine, Arguments>;
 
-/// Binds an entry; its hash chains it to the one before.
+/// Binds an entry, as the first arguments of a write that is logged; its hash chains it to the one before.
 pub(super) fn bind<'q>(query: Query<'q>, entry: &Transition, previous: &[u8]) -> Result<Query<'q>, Error> {
     let (fact, evidence) =
         (json("fact", &entry.fact)?, entry.evidence.as_ref().map(|evidence| json("evidence", evidence)).transpose()?);

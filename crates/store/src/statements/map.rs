@@ -1,5 +1,5 @@
 //! The statements, by owner. They are written once and compiled for each engine: the module that includes them names its
-//! connection, its rows and its arguments.
+//! connection, its rows and its arguments, and has a dialect for the few words that differ.
 
 pub(crate) mod chain;
 pub(crate) mod changes;
@@ -19,4 +19,4 @@ pub(crate) mod serving;
 pub(crate) mod standing;
 pub(crate) mod sweeping;
 
-use super::{Arguments, Connection, Engine, Row};
+use super::{Arguments, Connection, Engine, Row, dialect};

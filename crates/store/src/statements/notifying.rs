@@ -135,7 +135,7 @@ pub(crate) async fn turned_back(on: &mut Connection, id: &RolloutId) -> Result<O
 /// Takes deliveries away that were settled, and are older than `before`.
 pub(crate) async fn forget(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(
-        "delete from delivery where rowid in (select rowid from delivery where since_at < $1 and state in ('sent', 'parked') limit $2)",
+        "delete from delivery where (channel, rollout_id, version) in (select channel, rollout_id, version from delivery where since_at < $1 and state in ('sent', 'parked') limit $2)",
     )
     .bind(before.0)
     .bind(limit)

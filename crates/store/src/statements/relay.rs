@@ -2,8 +2,9 @@
 
 use rollout::{At, RolloutId};
 
-use super::chassis::listed;
+use super::chassis::list;
 use super::columns::{bad, get};
+use super::dialect::{listed, unheld};
 use super::{Connection, Row};
 use crate::Error;
 use crate::relay::Placed;
@@ -18,15 +19,16 @@ pub(crate) async fn say(
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = listed(messages.iter().map(|message| {
+    let rows = list(messages.iter().map(|message| {
         let Outgoing { service, message_id, rollout_id, subject, headers, body, created_at } = message;
         (service, message_id, rollout_id, subject, headers, body, created_at.0)
     }))?;
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, claimed_until) \
-         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, $2 \
-         from json_each($1) where true order by key on conflict (message_id) do nothing returning position, message_id",
-    )
+         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, cast(value ->> 6 as bigint), $2 from ",
+        listed!("$1"),
+        " where true order by key on conflict (message_id) do nothing returning position, message_id"
+    ))
     .bind(rows)
     .bind(claimed_until.0)
     .fetch_all(on)
@@ -35,10 +37,12 @@ pub(crate) async fn say(
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 
-pub(crate) const CLAIM: &str = "\
-    update outbox set claimed_until = $3 where position in (select position from outbox \
-    where service = $1 and published_at is null and claimed_until < $2 order by position limit $4) \
-    returning position, tries, message_id, rollout_id, subject, headers, body, created_at";
+pub(crate) const CLAIM: &str = concat!(
+    "update outbox set claimed_until = $3 where position in (select position from outbox \
+     where service = $1 and published_at is null and claimed_until < $2 order by position limit $4",
+    unheld!(),
+    ") returning position, tries, message_id, rollout_id, subject, headers, body, created_at"
+);
 
 pub(crate) async fn claim(
     on: &mut Connection,
@@ -71,22 +75,26 @@ fn placed(service: &'static str, row: &Row) -> Result<Placed, Error> {
     Ok(Placed { position: get(row, 0)?, tries: get(row, 1)?, message })
 }
 
-pub(crate) const PUBLISHED: &str = "\
-    update outbox set published_at = $2, stream_sequence = said.value ->> 1 from json_each($1) as said \
-    where position = said.value ->> 0";
+pub(crate) const PUBLISHED: &str = concat!(
+    "update outbox set published_at = $2, stream_sequence = cast(value ->> 1 as bigint) from ",
+    listed!("$1"),
+    " where position = cast(value ->> 0 as bigint)"
+);
 
 pub(crate) async fn published(on: &mut Connection, rows: &[(i64, Option<i64>)], at: At) -> Result<(), Error> {
-    let rows = listed(rows.iter())?;
+    let rows = list(rows.iter())?;
     let done = sqlx::query(PUBLISHED).bind(rows).bind(at.0).execute(on).await;
     done.map(drop).map_err(Error::of("mark what was published"))
 }
 
-pub(crate) const POSTPONE: &str = "\
-    update outbox set tries = tries + 1, claimed_until = said.value ->> 1 from json_each($1) as said \
-    where position = said.value ->> 0 and published_at is null";
+pub(crate) const POSTPONE: &str = concat!(
+    "update outbox set tries = tries + 1, claimed_until = cast(value ->> 1 as bigint) from ",
+    listed!("$1"),
+    " where position = cast(value ->> 0 as bigint) and published_at is null"
+);
 
 pub(crate) async fn postpone(on: &mut Connection, rows: &[(i64, At)]) -> Result<(), Error> {
-    let rows = listed(rows.iter().map(|(position, at)| (position, at.0)))?;
+    let rows = list(rows.iter().map(|(position, at)| (position, at.0)))?;
     sqlx::query(POSTPONE).bind(rows).execute(on).await.map(drop).map_err(Error::of("postpone a message"))
 }
 

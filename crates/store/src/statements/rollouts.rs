@@ -3,7 +3,8 @@
 use rollout::{At, Model, Rollout, RolloutId, Route, Stage, Tenant, Version};
 
 use super::columns::{bad, get, name, stage, text, unsigned};
-use super::log::{self, log_if_changed};
+use super::dialect::{LOGGED, held, listed, logged};
+use super::log;
 use super::{Connection, Row};
 use crate::known::Known;
 use crate::rows::{Due, Live, Place, RefusalRow, Scene, Transition};
@@ -12,15 +13,15 @@ use crate::{Error, json, stored};
 /// The columns of a rollout, in the order in which [`rollout`] reads them.
 macro_rules! select_rollout {
     ($tail:literal) => {
-        select_rollout!("", $tail)
+        select_rollout!(with "", $tail)
     };
-    ($more:literal, $tail:literal) => {
+    (with $more:literal, $($tail:expr),+) => {
         concat!(
             "select id, tenant, model, candidate, previous, requested_by, resume, reason, workload, plan, before, machine, stage, step, attempt, ",
             "version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at",
             $more,
             " from rollout ",
-            $tail
+            $($tail),+
         )
     };
 }
@@ -38,65 +39,70 @@ pub(crate) async fn by_id(on: &mut Connection, id: &RolloutId) -> Result<Option<
 
 /// What a step sees beside a rollout: its salt, its route, the other live rollout of its model, and the end of its log.
 macro_rules! select_scene {
-    ($tail:literal) => {
+    ($($tail:expr),+) => {
         select_rollout!(
-            ", salt, (select spec from route where route.tenant = rollout.tenant and route.model = rollout.model), \
+            with ", salt, (select spec from route where route.tenant = rollout.tenant and route.model = rollout.model), \
             (select id || ' ' || stage from rollout as other where other.tenant = rollout.tenant and other.model = rollout.model \
             and other.id <> rollout.id and other.stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')), \
             (select hash from transition where rollout_id = rollout.id and transition.version = rollout.version)",
-            $tail
+            $($tail),+
         )
     };
 }
 
-pub(crate) const SCENE: &str = select_scene!("where id = $1");
+const SCENE: &str = select_scene!("where id = $1");
+pub(crate) const SCENE_HELD: &str = select_scene!("where id = $1", held!());
 
-/// A rollout with all that a step sees beside it, in one statement: each has its price. What the transaction foresaw is taken
-/// from there.
+/// A rollout with all that a step sees beside it, in one statement: each has its price. Inside a transaction nobody else changes
+/// the rollout until it ends, and what was foreseen is taken from there.
 pub(crate) async fn scene(
     on: &mut Connection,
     known: Option<&mut Known>,
     id: &RolloutId,
 ) -> Result<Option<Scene>, Error> {
-    let Some(known) = known else { return Ok(read_scene(on, id).await?.map(|(scene, _)| scene)) };
+    let Some(known) = known else { return Ok(scenes(on, SCENE, id.as_str()).await?.pop().map(|seen| seen.0)) };
     if let Some(scene) = known.scene(id) {
         return Ok(Some(scene));
     }
-    let Some((scene, log_end)) = read_scene(on, id).await? else { return Ok(None) };
-    known.log_ends_with(id, scene.rollout.version, log_end);
+    let Some((scene, log_end)) = scenes_held(on, SCENE_HELD, id.as_str()).await?.pop() else { return Ok(None) };
+    if let Some(log_end) = log_end {
+        known.log_ends_with(id, scene.rollout.version, log_end);
+    }
     Ok(Some(scene))
 }
 
-async fn read_scene(on: &mut Connection, id: &RolloutId) -> Result<Option<(Scene, Vec<u8>)>, Error> {
-    let row = sqlx::query(SCENE)
-        .bind(id.as_str())
-        .fetch_optional(on)
-        .await
-        .map_err(Error::of("read a rollout and its route"))?;
-    row.as_ref().map(seen).transpose()
-}
-
-pub(crate) const SCENES: &str = select_scene!("where id in (select value from json_each($1))");
+pub(crate) const SCENES_HELD: &str =
+    select_scene!("where id in (select value ->> 0 from ", listed!("$1"), ")", held!());
 
 /// Reads the scenes of several rollouts at once, for those who will ask for them one by one in this transaction.
 pub(crate) async fn foresee(on: &mut Connection, known: Option<&mut Known>, ids: &[RolloutId]) -> Result<(), Error> {
     let Some(known) = known else { return Ok(()) };
-    let rows = sqlx::query(SCENES)
-        .bind(json("ids", &ids)?)
-        .fetch_all(on)
-        .await
-        .map_err(Error::of("read rollouts and their routes"))?;
-    for row in &rows {
-        let (scene, log_end) = seen(row)?;
+    let ids = json("ids", &ids.iter().map(|id| [id]).collect::<Vec<_>>())?;
+    for (scene, log_end) in scenes_held(on, SCENES_HELD, &ids).await? {
         known.foreseen(scene, log_end);
     }
     Ok(())
 }
 
 /// A scene, and the hash of its log's last entry.
-fn seen(row: &Row) -> Result<(Scene, Vec<u8>), Error> {
+type Seen = (Scene, Option<Vec<u8>>);
+
+/// Scenes of rollouts that are held from now on. Whoever had to wait for another writer has its row, but what is beside the row
+/// from before: then the entry of that version can't be seen yet, and all of it is read again.
+async fn scenes_held(on: &mut Connection, statement: &'static str, of: &str) -> Result<Vec<Seen>, Error> {
+    let seen = scenes(on, statement, of).await?;
+    if seen.iter().all(|(_, log_end)| log_end.is_some()) { Ok(seen) } else { scenes(on, statement, of).await }
+}
+
+async fn scenes(on: &mut Connection, statement: &'static str, of: &str) -> Result<Vec<Seen>, Error> {
+    let rows =
+        sqlx::query(statement).bind(of).fetch_all(on).await.map_err(Error::of("read rollouts and their routes"))?;
+    rows.iter().map(seen).collect()
+}
+
+fn seen(row: &Row) -> Result<Seen, Error> {
     let scene = Scene { rollout: rollout(row)?, salt: get(row, 24)?, place: place(row, 25)? };
-    Ok((scene, get::<Option<Vec<u8>>>(row, 27)?.unwrap_or_default()))
+    Ok((scene, get(row, 27)?))
 }
 
 /// What a new rollout of the model finds there; nothing when the rollout itself is there.
@@ -203,11 +209,10 @@ pub(crate) fn due_row(row: &Row) -> Result<Due, Error> {
 /// Opens a rollout and its log; nothing is written when it is there.
 pub(crate) async fn open(on: &mut Connection, row: &Rollout, salt: &str, entry: &Transition) -> Result<u64, Error> {
     let (workload, plan, before) = (json("workload", &row.workload)?, json("plan", &row.plan)?, before_json(row)?);
-    let query = sqlx::query(concat!(
+    let query = sqlx::query(logged!(
         "insert into rollout (id, tenant, model, candidate, previous, requested_by, resume, reason, salt, workload, plan, before, machine, stage, step, \
          attempt, version, generation, held_ms, wake_at, entered_at, applied_at, retreated_at, created_at, updated_at) values ($16, $17, $18, $19, $20, \
-         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40) on conflict (id) do nothing; ",
-        log_if_changed!()
+         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40) on conflict (id) do nothing"
     ));
     let done = log::bind(query, entry, &[])?
         .bind(row.id.as_str())
@@ -238,7 +243,7 @@ pub(crate) async fn open(on: &mut Connection, row: &Rollout, salt: &str, entry: 
         .execute(on)
         .await
         .map_err(Error::of("open a rollout"))?;
-    Ok(done.rows_affected() / 2)
+    Ok(done.rows_affected() / LOGGED)
 }
 
 /// Writes what can change, and the log's entry of it; only if the row still has `from_version`. The log ends there with
@@ -250,11 +255,10 @@ pub(crate) async fn advance(
     (entry, previous): (&Transition, Option<&[u8]>),
 ) -> Result<u64, Error> {
     let before = before_json(row)?;
-    let query = sqlx::query(concat!(
+    let query = sqlx::query(logged!(
         "update rollout set previous = $18, resume = $19, reason = $20, before = $21, stage = $22, step = $23, attempt = $24, version = $25, \
          generation = $26, held_ms = $27, wake_at = $28, entered_at = $29, applied_at = $30, retreated_at = $31, updated_at = $32 \
-         where id = $16 and version = $17; ",
-        log_if_changed!()
+         where id = $16 and version = $17"
     ));
     let done = log::bind(query, entry, previous.unwrap_or_default())?
         .bind(row.id.as_str())

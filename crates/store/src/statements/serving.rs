@@ -49,7 +49,8 @@ pub(crate) async fn set_target(on: &mut Connection, row: &TargetRow) -> Result<u
     let done = sqlx::query(
         "insert into target_state (target_id, desired_generation, applied_generation, request, observed, error, observed_at) \
          values ($1, $2, $3, $4, $5, $6, $7) on conflict (target_id) do update set desired_generation = excluded.desired_generation, \
-         applied_generation = max(target_state.applied_generation, excluded.applied_generation), request = excluded.request, observed = coalesce(excluded.observed, target_state.observed), error = excluded.error, \
+         applied_generation = case when target_state.applied_generation > excluded.applied_generation \
+         then target_state.applied_generation else excluded.applied_generation end, request = excluded.request, observed = coalesce(excluded.observed, target_state.observed), error = excluded.error, \
          observed_at = excluded.observed_at where target_state.desired_generation <= excluded.desired_generation",
     )
     .bind(&row.target_id)
@@ -166,7 +167,7 @@ pub(crate) async fn keep_answer(on: &mut Connection, tenant: &Tenant, key: &str,
 /// Takes answers away that are older than `before`.
 pub(crate) async fn forget_answers(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(
-        "delete from idempotency where rowid in (select rowid from idempotency where created_at < $1 limit $2)",
+        "delete from idempotency where (tenant, key) in (select tenant, key from idempotency where created_at < $1 limit $2)",
     )
     .bind(before.0)
     .bind(limit)

@@ -3,19 +3,21 @@
 use rollout::{At, Model, RolloutId, Tenant, Version};
 
 use super::columns::{bad, get, name, stage, unsigned};
+use super::dialect::number;
 use super::{Connection, Row};
 use crate::Error;
 use crate::rows::TargetRow;
 use crate::standing::Standing;
 
 /// Rollouts that are not over; the last tick's answers are read from the ledger by its key.
-const STANDINGS: &str = "\
-    select rollout.id, rollout.tenant, rollout.model, candidate, previous, stage, step, \
-    (select json_extract(tick_row, '$.signals.error.count.n') + 0.0 from tick \
-     where rollout_id = rollout.id and arm = 'candidate' and tick.tick = judge_state.tick), \
-    (select json_extract(tick_row, '$.signals.error.count.n') + 0.0 from tick \
-     where rollout_id = rollout.id and arm = 'stable' and tick.tick = judge_state.tick) \
-    from rollout left join judge_state on judge_state.rollout_id = rollout.id where rollout.wake_at is not null";
+const STANDINGS: &str = concat!(
+    "select rollout.id, rollout.tenant, rollout.model, candidate, previous, stage, step, (select ",
+    number!("tick_row", "signals", "error", "count", "n"),
+    " + 0.0 from tick where rollout_id = rollout.id and arm = 'candidate' and tick.tick = judge_state.tick), (select ",
+    number!("tick_row", "signals", "error", "count", "n"),
+    " + 0.0 from tick where rollout_id = rollout.id and arm = 'stable' and tick.tick = judge_state.tick) \
+     from rollout left join judge_state on judge_state.rollout_id = rollout.id where rollout.wake_at is not null"
+);
 
 pub(crate) async fn standings(on: &mut Connection) -> Result<Vec<Standing>, Error> {
     let rows = sqlx::query(STANDINGS).fetch_all(on).await.map_err(Error::of("read where rollouts stand"))?;

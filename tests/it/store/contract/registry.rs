@@ -17,7 +17,7 @@ fn status(of: &str, text: &str, status: &'static str, traffic_pct: f64) -> Chang
 
 #[tokio::test]
 async fn a_model_comes_back_exactly_and_keeps_its_match_for_itself() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = model_row("m");
         done(&store, Change::Model(Box::new(row.clone()))).await;
         lost(&store, Change::Model(Box::new(row.clone()))).await;
@@ -37,7 +37,7 @@ async fn a_model_comes_back_exactly_and_keeps_its_match_for_itself() {
 
 #[tokio::test]
 async fn a_model_of_an_unknown_kind_is_refused() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let mut row = model_row("m");
         row.kind = "robot".to_owned();
         assert_eq!(class(&store, Change::Model(Box::new(row))).await, Class::Never);
@@ -47,7 +47,7 @@ async fn a_model_of_an_unknown_kind_is_refused() {
 
 #[tokio::test]
 async fn news_are_followed_only_forward() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let followed = |generation| Change::Followed { tenant: tenant(), model: model("m"), generation };
         lost(&store, followed(1)).await;
         done(&store, Change::Model(Box::new(model_row("m")))).await;
@@ -62,7 +62,7 @@ async fn news_are_followed_only_forward() {
 
 #[tokio::test]
 async fn a_version_comes_back_exactly_and_is_registered_once() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = version_row("m", "1.0", "published");
         done(&store, Change::Version(Box::new(row.clone()))).await;
         lost(&store, Change::Version(Box::new(VersionRow { upstream: "http://other".to_owned(), ..row.clone() })))
@@ -84,7 +84,7 @@ async fn a_version_comes_back_exactly_and_is_registered_once() {
 
 #[tokio::test]
 async fn a_model_has_at_most_one_active_version() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for text in ["1.0", "1.1"] {
             done(&store, Change::Version(Box::new(version_row("m", text, "published")))).await;
         }
@@ -112,7 +112,7 @@ async fn a_model_has_at_most_one_active_version() {
 
 #[tokio::test]
 async fn an_unknown_status_is_refused_and_an_unknown_version_is_lost() {
-    each_engine(async |store| {
+    with_store(async |store| {
         done(&store, Change::Version(Box::new(version_row("m", "1.0", "published")))).await;
         assert_eq!(class(&store, status("m", "1.0", "asleep", 0.0)).await, Class::Never);
         lost(&store, status("m", "9.9", "active", 0.0)).await;
@@ -122,7 +122,7 @@ async fn an_unknown_status_is_refused_and_an_unknown_version_is_lost() {
 
 #[tokio::test]
 async fn the_latest_revision_of_a_policy_counts() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let policy = |name: &str, revision| PolicyRow {
             tenant: tenant(),
             name: PolicyName::new(name).unwrap(),
@@ -150,7 +150,7 @@ async fn the_latest_revision_of_a_policy_counts() {
 
 #[tokio::test]
 async fn a_promotion_is_recorded_every_time() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = PromotionRow {
             tenant: tenant(),
             name: model("m"),

@@ -9,7 +9,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 
 #[tokio::test]
 async fn messages_go_only_when_they_are_old_and_passed() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let positions = say(
             &store,
             &[message("old", At(NOON.0 - 10)), message("young", NOON), message("not passed", At(NOON.0 - 10))],
@@ -25,7 +25,7 @@ async fn messages_go_only_when_they_are_old_and_passed() {
 
 #[tokio::test]
 async fn marks_of_every_service_go_after_eight_days() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let mut tx = store.begin().await.unwrap();
         for service in ["analyzer", "api", "stage-scheduler"] {
             tx.mark(&[mark(service, "old", At(NOON.0 - 8 * DAY - 1))]).await.unwrap();
@@ -44,7 +44,7 @@ async fn marks_of_every_service_go_after_eight_days() {
 
 #[tokio::test]
 async fn answers_and_samples_go_when_they_are_out_of_use() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let (old, young) = (NOON.0 - DAY - 1, NOON.0 - DAY);
         for (key, at) in [("old", old), ("young", young)] {
             done(&store, Change::Idempotency(Box::new(answer(key, At(at))))).await;
@@ -65,7 +65,7 @@ async fn answers_and_samples_go_when_they_are_out_of_use() {
 
 #[tokio::test]
 async fn a_sweep_is_bounded_and_says_that_there_is_more() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let mut tx = store.begin().await.unwrap();
         for number in 0..SWEEP + 3 {
             tx.say(&[message(&number.to_string(), At(0))]).await.unwrap();

@@ -18,7 +18,7 @@ fn target(desired_generation: i64, applied_generation: i64) -> TargetRow {
 
 #[tokio::test]
 async fn a_target_never_goes_back_to_an_older_wish() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for row in [target(2, 1), target(2, 2), target(1, 1)] {
             done(&store, Change::Target(Box::new(row))).await;
         }
@@ -30,7 +30,7 @@ async fn a_target_never_goes_back_to_an_older_wish() {
 
 #[tokio::test]
 async fn what_a_target_says_leaves_its_drift_as_it_was_noted() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let drifted = |since| Change::Drifted { target_id: target(1, 1).target_id, since };
         for change in [drifted(Some(NOON)), Change::Target(Box::new(target(1, 1))), drifted(Some(NOON))] {
             done(&store, change).await;
@@ -46,7 +46,7 @@ async fn what_a_target_says_leaves_its_drift_as_it_was_noted() {
 
 #[tokio::test]
 async fn a_target_is_never_ahead_of_its_wish() {
-    each_engine(async |store| assert_eq!(class(&store, Change::Target(Box::new(target(1, 2)))).await, Class::Never))
+    with_store(async |store| assert_eq!(class(&store, Change::Target(Box::new(target(1, 2)))).await, Class::Never))
         .await;
 }
 
@@ -64,7 +64,7 @@ fn probing(name: &str, attempt: i64, wake_at: Option<i64>) -> WorkloadRow {
 
 #[tokio::test]
 async fn a_workload_never_goes_back_to_an_older_attempt() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for row in [probing("a", 2, Some(1)), probing("a", 2, Some(2)), probing("a", 1, Some(3))] {
             done(&store, Change::Workload(Box::new(row))).await;
         }
@@ -80,7 +80,7 @@ async fn a_workload_never_goes_back_to_an_older_attempt() {
 
 #[tokio::test]
 async fn due_workloads_come_in_order_without_those_that_wait_for_nothing() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for (name, wake_at) in [("late", Some(30)), ("early", Some(10)), ("ready", None), ("after", Some(40))] {
             done(&store, Change::Workload(Box::new(probing(name, 1, wake_at)))).await;
         }
@@ -106,7 +106,7 @@ pub(super) fn answer(key: &str, created_at: At) -> IdempotencyRow {
 
 #[tokio::test]
 async fn the_first_answer_to_a_key_stays() {
-    each_engine(async |store| {
+    with_store(async |store| {
         done(&store, Change::Idempotency(Box::new(answer("k", NOON)))).await;
         lost(
             &store,

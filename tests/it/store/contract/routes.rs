@@ -8,7 +8,7 @@ fn wish(generation: i64, from_generation: i64) -> Change {
 
 #[tokio::test]
 async fn a_route_comes_back_exactly_as_it_was_wished() {
-    each_engine(async |store| {
+    with_store(async |store| {
         done(&store, wish(1, 0)).await;
         let mut back = route("m", 2);
         (back.rollout_id, back.lease_seconds, back.hang_after_ms, back.sample_ms, back.direction) =
@@ -27,7 +27,7 @@ async fn a_route_comes_back_exactly_as_it_was_wished() {
 
 #[tokio::test]
 async fn a_wish_from_another_generation_loses_and_changes_nothing() {
-    each_engine(async |store| {
+    with_store(async |store| {
         lost(&store, wish(6, 5)).await;
         done(&store, wish(1, 0)).await;
         lost(&store, wish(1, 0)).await;
@@ -42,5 +42,5 @@ async fn a_wish_from_another_generation_loses_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_generation_is_never_negative() {
-    each_engine(async |store| assert_eq!(class(&store, wish(-1, 0)).await, Class::Never)).await;
+    with_store(async |store| assert_eq!(class(&store, wish(-1, 0)).await, Class::Never)).await;
 }

@@ -34,7 +34,7 @@ async fn last_sequence(store: &Store, lane: &str) -> Option<i64> {
 
 #[tokio::test]
 async fn what_is_said_waits_for_its_own_process_first_and_then_for_any() {
-    each_engine(async |store| {
+    with_store(async |store| {
         say_to_relay(&store, &["1", "2", "3"]).await;
         assert_eq!(say_to_relay(&store, &["1"]).await, [0_i64; 0], "it was said before");
         assert_eq!(claim(&store, LATER, 10).await, [""; 0], "it is claimed by who committed it");
@@ -48,7 +48,7 @@ async fn what_is_said_waits_for_its_own_process_first_and_then_for_any() {
 
 #[tokio::test]
 async fn a_claimed_row_is_the_message_as_it_was_said() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let positions = say_to_relay(&store, &["1"]).await;
         let claimed = store.claim("api", (At(LATER.0 + 1), LATER), 10).await.unwrap();
         assert_eq!(claimed.len(), 1);
@@ -60,7 +60,7 @@ async fn a_claimed_row_is_the_message_as_it_was_said() {
 
 #[tokio::test]
 async fn what_a_commit_published_waits_for_nobody() {
-    each_engine(async |store| {
+    with_store(async |store| {
         say(&store, &[message("1", NOON)]).await;
         assert_eq!(claim(&store, At(i64::MAX - 1_000), 10).await, [""; 0]);
         assert_eq!((waiting(&store, 10).await, last_sequence(&store, "").await), ((0, None), None));
@@ -71,7 +71,7 @@ async fn what_a_commit_published_waits_for_nobody() {
 
 #[tokio::test]
 async fn what_is_published_waits_no_more_and_goes_when_it_is_old() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let positions = say_to_relay(&store, &["1", "2", "3"]).await;
         assert_eq!((waiting(&store, 10).await, waiting(&store, 2).await), ((3, Some(NOON)), (2, Some(NOON))));
         publish(&store, &[(positions[0], Some(7)), (positions[1], None)], LATER).await;
@@ -88,7 +88,7 @@ async fn what_is_published_waits_no_more_and_goes_when_it_is_old() {
 
 #[tokio::test]
 async fn a_try_in_vain_is_counted_and_comes_again_at_its_time() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let positions = say_to_relay(&store, &["1", "2"]).await;
         store.postpone(&[(positions[0], NOON), (positions[1], At(LATER.0 + 500))]).await.unwrap();
         let claimed = store.claim("api", (LATER, At(LATER.0 + 100)), 10).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_try_in_vain_is_counted_and_comes_again_at_its_time() {
 
 #[tokio::test]
 async fn what_a_stream_has_lost_is_published_again_as_far_as_it_is_kept() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let positions = say_to_relay(&store, &["1", "2", "3"]).await;
         publish(&store, &[(positions[0], Some(7))], LATER).await;
         publish(&store, &[(positions[1], Some(9)), (positions[2], None)], At(LATER.0 + 1)).await;

@@ -5,7 +5,7 @@ use store::{Due, Place, RefusalRow, Scene};
 
 #[tokio::test]
 async fn a_rollout_comes_back_exactly_as_it_was_written() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = rollout("a", "m", Stage::Observing);
         done(&store, open(row.clone())).await;
         assert_eq!(store.reader().await.unwrap().rows().rollout(&row.id).await.unwrap(), Some(row.clone()));
@@ -29,7 +29,7 @@ async fn a_rollout_comes_back_exactly_as_it_was_written() {
 
 #[tokio::test]
 async fn a_rollout_that_is_there_is_not_opened_again() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = rollout("a", "m", Stage::Queued);
         done(&store, open(row.clone())).await;
         lost(&store, open(next(&row, |next| next.reason = None))).await;
@@ -40,7 +40,7 @@ async fn a_rollout_that_is_there_is_not_opened_again() {
 
 #[tokio::test]
 async fn a_second_live_rollout_of_a_model_is_a_lost_race() {
-    each_engine(async |store| {
+    with_store(async |store| {
         done(&store, open(rollout("a", "m", Stage::Preparing))).await;
         assert_eq!(class(&store, open(rollout("b", "m", Stage::Preparing))).await, Class::Race);
         let queued = rollout("c", "m", Stage::Queued);
@@ -59,7 +59,7 @@ async fn a_second_live_rollout_of_a_model_is_a_lost_race() {
 
 #[tokio::test]
 async fn a_rollout_waits_with_a_deadline_exactly_until_it_is_final() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for stage in Stage::ALL {
             let mut row = rollout(stage.name(), stage.name(), *stage);
             row.wake_at = if stage.is_final() { Some(NOON) } else { None };
@@ -73,7 +73,7 @@ async fn a_rollout_waits_with_a_deadline_exactly_until_it_is_final() {
 
 #[tokio::test]
 async fn a_rollout_that_turned_back_never_goes_forward_again() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for stage in Stage::ALL {
             let mut row = rollout(stage.name(), stage.name(), Stage::Retreating);
             row.retreated_at = Some(NOON);
@@ -89,7 +89,7 @@ async fn a_rollout_that_turned_back_never_goes_forward_again() {
 
 #[tokio::test]
 async fn versions_of_a_rollout_begin_with_one() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let mut row = rollout("a", "m", Stage::Queued);
         row.version = 0;
         assert_eq!(class(&store, open(row)).await, Class::Never);
@@ -99,7 +99,7 @@ async fn versions_of_a_rollout_begin_with_one() {
 
 #[tokio::test]
 async fn a_move_from_another_version_loses_and_changes_nothing() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = rollout("a", "m", Stage::Preparing);
         done(&store, open(row.clone())).await;
         let (first, second) =
@@ -115,7 +115,7 @@ async fn a_move_from_another_version_loses_and_changes_nothing() {
 
 #[tokio::test]
 async fn due_rollouts_come_in_order_without_those_that_are_final_or_later() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for (name, stage, wake_at) in [
             ("late", Stage::Paused, 30),
             ("early", Stage::Queued, 10),
@@ -140,7 +140,7 @@ async fn due_rollouts_come_in_order_without_those_that_are_final_or_later() {
 
 #[tokio::test]
 async fn only_the_queued_rollouts_of_the_model_are_woken_and_only_earlier() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let at = |name: &str, of: &str, stage, wake_at| {
             let mut row = rollout(name, of, stage);
             row.wake_at = Some(At(wake_at));
@@ -164,7 +164,7 @@ async fn only_the_queued_rollouts_of_the_model_are_woken_and_only_earlier() {
 
 #[tokio::test]
 async fn the_rollout_of_a_model_is_the_live_one_and_else_the_latest() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let made = |name: &str, stage, created_at| {
             let mut row = rollout(name, "m", stage);
             row.created_at = At(created_at);
@@ -197,7 +197,7 @@ async fn the_rollout_of_a_model_is_the_live_one_and_else_the_latest() {
 
 #[tokio::test]
 async fn pages_of_rollouts_are_newest_first_without_gap_or_repeat() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for number in 0..7 {
             let mut row = rollout(&number.to_string(), &format!("m{number}"), Stage::Queued);
             row.created_at = At(number / 3);
@@ -225,7 +225,7 @@ async fn pages_of_rollouts_are_newest_first_without_gap_or_repeat() {
 
 #[tokio::test]
 async fn the_log_comes_back_in_order_and_has_one_entry_a_fact() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = rollout("a", "m", Stage::Queued);
         let second = next(&row, |next| next.stage = Stage::Preparing);
         let third = next(&second, |next| next.stage = Stage::Shifting);
@@ -250,7 +250,7 @@ async fn the_log_comes_back_in_order_and_has_one_entry_a_fact() {
 
 #[tokio::test]
 async fn the_log_has_no_gap() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = rollout("a", "m", Stage::Queued);
         let second = next(&row, |next| next.stage = Stage::Preparing);
         let third = next(&second, |_| {});
@@ -263,7 +263,7 @@ async fn the_log_has_no_gap() {
 
 #[tokio::test]
 async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = rollout("a", "m", Stage::Queued);
         let nothing = Place { route: None, live: None };
         let scene = async || store.reader().await.unwrap().rows().scene(&row.id).await.unwrap();
@@ -292,7 +292,7 @@ async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
 
 #[tokio::test]
 async fn what_is_foreseen_is_what_would_be_read_also_after_a_write() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let (row, other) = (rollout("a", "m", Stage::Queued), rollout("b", "m", Stage::Queued));
         let elsewhere = rollout("c", "o", Stage::Gated);
         for row in [&row, &other, &elsewhere] {
@@ -321,7 +321,7 @@ async fn what_is_foreseen_is_what_would_be_read_also_after_a_write() {
 
 #[tokio::test]
 async fn refusals_are_kept_once_each_up_to_a_thousand() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let refusal = |number: i64| RefusalRow {
             rollout_id: id("a"),
             fact_source: "/tidegate/clock".to_owned(),

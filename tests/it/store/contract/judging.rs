@@ -26,7 +26,7 @@ fn written(row: JudgeRow, from: Option<(i64, i64)>) -> Change {
 
 #[tokio::test]
 async fn an_analysis_comes_back_to_the_last_bit() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = judge("a", Some(9));
         done(&store, written(row.clone(), None)).await;
         let back = store.reader().await.unwrap().rows().judge(&id("a")).await.unwrap().unwrap();
@@ -40,7 +40,7 @@ async fn an_analysis_comes_back_to_the_last_bit() {
 
 #[tokio::test]
 async fn an_analysis_is_written_only_from_where_it_stands() {
-    each_engine(async |store| {
+    with_store(async |store| {
         lost(&store, written(judge("a", Some(9)), Some((2, 5)))).await;
         done(&store, written(judge("a", Some(9)), None)).await;
         lost(&store, written(judge("a", Some(9)), None)).await;
@@ -55,7 +55,7 @@ async fn an_analysis_is_written_only_from_where_it_stands() {
 
 #[tokio::test]
 async fn due_ticks_come_in_order_and_end_with_their_analysis() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for (name, wake_at) in
             [("late", Some(30)), ("early", Some(10)), ("over", None), ("ended", Some(5)), ("after", Some(40))]
         {
@@ -77,7 +77,7 @@ fn tick(arm: &'static str, tick: i64, row: serde_json::Value) -> TickRow {
 
 #[tokio::test]
 async fn the_ledger_is_written_once_and_read_in_order() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let rows = [
             tick("candidate", 1, json!({ "x": 0.1 })),
             tick("stable", 1, json!({})),
@@ -98,7 +98,7 @@ async fn the_ledger_is_written_once_and_read_in_order() {
 
 #[tokio::test]
 async fn exposure_adds_the_ledger_up_by_arm_and_step() {
-    each_engine(async |store| {
+    with_store(async |store| {
         let row = |step: u32, k: f64, n: f64| {
             let counted = judge::Signal::Count { k, n };
             json!({ "step": step, "signals": { "error": counted, "latency": judge::Signal::Gauge { value: 7.0, n: None } } })
@@ -137,7 +137,7 @@ pub(super) fn observation(source: &str, sampled_at: i64) -> ObservationRow {
 
 #[tokio::test]
 async fn an_observation_goes_only_forward_in_time() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for (source, sampled_at) in [("r.1", 10), ("r.1", 12), ("r.1", 12), ("r.1", 11), ("api", 5)] {
             let mut row = observation(source, sampled_at);
             // What is late is settled all the same: it is not a race that is lost.
@@ -161,7 +161,7 @@ pub(super) fn baseline(minute: i64, signals: serde_json::Value) -> BaselineRow {
 
 #[tokio::test]
 async fn a_baseline_has_one_row_a_minute_in_order() {
-    each_engine(async |store| {
+    with_store(async |store| {
         for (minute, n) in [(120, 1), (60, 2), (120, 3), (0, 4)] {
             done(&store, Change::Baseline(Box::new(baseline(minute, json!({ "n": n }))))).await;
         }

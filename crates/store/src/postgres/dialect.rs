@@ -1,0 +1,46 @@
+//! The words that PostgreSQL has for what SQLite says otherwise; the twin is `sqlite/dialect.rs`.
+
+/// The rows of a list in JSON, as `value`, each with its place, as `key`.
+macro_rules! listed {
+    ($list:literal) => {
+        concat!("json_array_elements(", $list, "::json) with ordinality as listed (value, key)")
+    };
+}
+
+/// The number at a path of a column in JSON.
+macro_rules! number {
+    ($column:literal, $first:literal $(, $key:literal)*) => {
+        concat!("(", $column, "::json #>> '{", $first, $(",", $key,)* "}')::double precision")
+    };
+}
+
+/// A write of one row of `rollout`, and the entry of its log if there was such a row. The arguments of the entry come first.
+macro_rules! logged {
+    ($write:literal) => {
+        concat!(
+            "with written as (",
+            $write,
+            " returning 1) insert into transition (rollout_id, version, from_stage, to_stage, step, fact_kind, fact_source, fact_id, fact, actor, \
+             reason, evidence, decided_at, previous_hash, hash) select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 from written"
+        )
+    };
+}
+
+/// Behind a read whose rollouts are about to change: whoever comes second waits, and then reads what the first one wrote.
+macro_rules! held {
+    () => {
+        " order by id for update of rollout"
+    };
+}
+
+/// Behind a read of rows that are claimed: whoever comes second takes others, and waits for nobody.
+macro_rules! unheld {
+    () => {
+        " for update skip locked"
+    };
+}
+
+/// What [`logged`] counts of a row and its entry.
+pub(super) const LOGGED: u64 = 1;
+
+pub(super) use {held, listed, logged, number, unheld};

@@ -1,0 +1,18 @@
+//! The contract on PostgreSQL, and what only a server with several writers can show.
+
+use super::*;
+use crate::postgres::Postgres;
+
+#[path = "contract/all.rs"]
+#[expect(clippy::duplicate_mod, reason = "each engine runs the same tests")]
+mod contract;
+mod losing;
+mod racing;
+mod schema;
+
+async fn with_store(test: impl AsyncFn(Store)) {
+    let server = Postgres::start();
+    let store = server.store().await;
+    test(store.clone()).await;
+    store.close().await;
+}
