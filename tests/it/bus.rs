@@ -10,11 +10,13 @@ use proto::{Message, RolloutCommand};
 use rollout::{At, Model, RolloutId, Tenant, Verb};
 use store::{Outgoing, Parked, Rows, Store};
 
+mod arms;
 mod buckets;
 mod filters;
 mod handling;
 mod parking;
 mod replaying;
+mod shared;
 mod stopping;
 
 const NOON: At = At(1_800_000_000_000);

@@ -1,5 +1,5 @@
 //! What the design takes for granted about nats-server, each seen on a real one: when a new release of it changes one of these,
-//! something of ours has to change with it. The words B0 to B18 are those of the engineering specification.
+//! something of ours has to change with it. The words B0 to B19 are those of the engineering specification.
 
 use std::time::{Duration, Instant};
 

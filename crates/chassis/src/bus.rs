@@ -4,6 +4,7 @@ mod error;
 mod in_process;
 pub(crate) mod jet_stream;
 mod received;
+mod stops;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use std::sync::Arc;
 use proto::RolloutCommand;
 use rollout::At;
 use store::{Outgoing, Placed, Rows, Store, Tx};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 pub use error::Error;
 pub(crate) use received::{Handle, Received};
+pub use stops::{Heard, Stops};
 
 use crate::clock::Clock;
 use crate::commit::Say;
@@ -132,11 +134,12 @@ impl Bus {
         }
     }
 
-    /// Puts a value at the revision read (0: there was none); `false` when another one was quicker.
+    /// Puts a value at the revision read (0: there was none); gives the new revision, or none when another one was quicker: then
+    /// the values say what stands there.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+    /// When the bus does not answer: the value may be there all the same.
+    pub async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
         match self {
             Self::InProcess(bus) => bus.put(bucket, key, entry).await,
         }
@@ -145,13 +148,10 @@ impl Bus {
     /// Puts a value whatever is there: for keys that have one writer.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn set(&self, bucket: Bucket, key: &str, value: String) -> Result<(), store::Error> {
-        loop {
-            let revision = self.watch(bucket).borrow().get(key).map_or(0, |entry| entry.revision);
-            if self.put(bucket, key, Entry { revision, value: value.clone() }).await? {
-                return Ok(());
-            }
+    /// When the bus does not answer: the value may be there all the same.
+    pub async fn set(&self, bucket: Bucket, key: &str, value: String) -> Result<(), Error> {
+        match self {
+            Self::InProcess(bus) => bus.set(bucket, key, value).await,
         }
     }
 
@@ -183,25 +183,41 @@ impl Bus {
     }
 
     /// Publishes a stop without a commit: it can only reduce, so it may be heard twice, and before it is recorded.
-    pub fn stop(&self, command: &RolloutCommand) {
+    /// `id` is that of its commit.
+    ///
+    /// # Errors
+    /// When the bus does not answer: the stop may be heard all the same.
+    pub async fn stop(&self, stamped: &Stamped<'_>, id: &str, command: &RolloutCommand) -> Result<(), Error> {
+        let _ = (stamped, id);
         match self {
             Self::InProcess(bus) => bus.stop(command),
         }
+        Ok(())
     }
 
-    /// Hears stops as they are published. Whoever lags reads the `stop` table instead.
+    /// Whether a value was put so lately that nobody need put it again to keep it: those of [`Bucket::Router`] end with time, where
+    /// the bus outlives the process.
     #[must_use]
-    pub fn stops(&self) -> broadcast::Receiver<RolloutCommand> {
+    pub fn is_fresh(&self, bucket: Bucket, key: &str) -> bool {
+        match self {
+            Self::InProcess(bus) => bus.watch(bucket).borrow().contains_key(key),
+        }
+    }
+
+    /// Hears stops as they are published.
+    #[must_use]
+    pub fn stops(&self) -> Stops {
         match self {
             Self::InProcess(bus) => bus.stops(),
         }
     }
 
-    /// Puts a value that can only reduce: it is there at once, and kept as soon as the store takes it.
+    /// Puts a value that can only reduce, as [`Bus::put`] does: within one process it is there at once, and kept as soon as the
+    /// store takes it.
     ///
     /// # Errors
-    /// When the store does not take it; the value is there all the same until the next put.
-    pub async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+    /// When the bus does not answer, or the store does not take it: the value may be there all the same.
+    pub async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
         match self {
             Self::InProcess(bus) => bus.put_first(bucket, key, entry).await,
         }

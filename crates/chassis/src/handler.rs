@@ -6,6 +6,7 @@ use proto::{Event, Message};
 use rollout::{At, RolloutId};
 use store::{Class, Due, Rows, Store};
 
+use crate::bus;
 use crate::commit::Commit;
 use crate::consumers::Consumer;
 
@@ -68,6 +69,16 @@ pub enum Failure {
     /// The store failed; it says by itself which of the two it is.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl From<bus::Error> for Failure {
+    fn from(error: bus::Error) -> Self {
+        match error {
+            bus::Error::Store(error) => Self::Store(error),
+            // Whatever is wrong with a server, it may be right in a while.
+            error => Self::Later(error.to_string()),
+        }
+    }
 }
 
 impl Failure {

@@ -30,8 +30,8 @@ mod step;
 mod telemetry;
 mod wheel;
 
-pub use bus::jet_stream::{Connection, Done, NatsUrl, NoNatsUrl, Size, Wanted, init};
-pub use bus::{Bucket, Bus, Entry, Error, Values};
+pub use bus::jet_stream::{Connection, Done, JetStream, NatsUrl, NoNatsUrl, Size, Wanted, init};
+pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values};
 pub use clock::{Clock, Compared, compare};
 pub use commit::{Commit, Say};
 pub use config::{Environment, Mistakes};

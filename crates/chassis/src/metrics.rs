@@ -83,6 +83,7 @@ pub struct Metrics {
     stops: Family<ByRoad, Counter>,
     clock_jumps: Counter,
     permission_refused: Family<ByService, Counter>,
+    broker_went_back: Counter,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -108,6 +109,7 @@ impl Default for Metrics {
             stops: Family::default(),
             clock_jumps: Counter::default(),
             permission_refused: Family::default(),
+            broker_went_back: Counter::default(),
             late_seconds: Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0]),
         };
         metrics.register(|registry| metrics.register_in(registry));
@@ -141,6 +143,11 @@ impl Metrics {
             "What a nats-server did not let a service do",
             self.permission_refused.clone(),
         );
+        registry.register(
+            "broker_went_back",
+            "Times that a nats-server had lost what it had acknowledged",
+            self.broker_went_back.clone(),
+        );
         registry.register("deadline_late_seconds", "How late deadlines fired", self.late_seconds.clone());
     }
 
@@ -151,6 +158,10 @@ impl Metrics {
 
     pub(crate) fn permission_refused(&self, service: &'static str) {
         self.permission_refused.get_or_create(&ByService { service }).inc();
+    }
+
+    pub(crate) fn broker_went_back(&self) {
+        self.broker_went_back.inc();
     }
 
     pub(crate) fn clock_jumped(&self) {

@@ -9,7 +9,7 @@ use rollout::{At, RouterName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::bus::{Bucket, Bus, Entry, Values};
+use crate::bus::{Bucket, Bus, Entry, Error, Values};
 
 /// A router whose heartbeat is older is dead.
 pub const ALIVE: Span = Span(15_000);
@@ -123,8 +123,8 @@ impl Roster {
     /// Notes a heartbeat; `false` when another live process has the name.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn beat(&self, name: &RouterName, heartbeat: &Heartbeat) -> Result<bool, store::Error> {
+    /// When the bus does not answer.
+    pub async fn beat(&self, name: &RouterName, heartbeat: &Heartbeat) -> Result<bool, Error> {
         let key = format!("{name}.{HEARTBEAT}");
         loop {
             let there = self.values().get(&key).cloned();
@@ -133,22 +133,24 @@ impl Roster {
                 return Ok(false);
             }
             let revision = there.map_or(0, |entry| entry.revision);
-            if self.bus.put(Bucket::Router, &key, Entry { revision, value: text(heartbeat)? }).await? {
+            if self.bus.put(Bucket::Router, &key, Entry { revision, value: text(heartbeat)? }).await?.is_some() {
                 return Ok(true);
             }
         }
     }
 
-    /// Notes what the process `boot` of a router has on its disk for a model; nothing is written where that was known.
+    /// Notes what the process `boot` of a router has on its disk for a model; nothing is written where that is known for a while
+    /// yet.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn adopt(&self, name: &RouterName, boot: &str, (place, word): (&str, Word)) -> Result<(), store::Error> {
+    /// When the bus does not answer.
+    pub async fn adopt(&self, name: &RouterName, boot: &str, (place, word): (&str, Word)) -> Result<(), Error> {
         let (key, value) = (
             format!("{name}.{place}"),
             text(&Adopted { boot: boot.to_owned(), generation: word.generation, held: word.held })?,
         );
-        if self.values().get(&key).is_some_and(|entry| entry.value == value) {
+        let is_known = self.values().get(&key).is_some_and(|entry| entry.value == value);
+        if is_known && self.bus.is_fresh(Bucket::Router, &key) {
             return Ok(());
         }
         self.bus.set(Bucket::Router, &key, value).await

@@ -26,7 +26,8 @@ pub(crate) fn outgoing(stamped: &Stamped<'_>, says: &[Say]) -> Vec<Outgoing> {
     says.iter().map(|say| row(stamped, say)).collect()
 }
 
-fn row(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
+/// The row of a message.
+pub(crate) fn row(stamped: &Stamped<'_>, say: &Say) -> Outgoing {
     let source = format!("/tidegate/{}", stamped.service);
     let mut stamp = Stamp { id: say.id.clone(), source, at: stamped.at, traceparent: None };
     let mut event = say.message.event(&stamp);

@@ -40,7 +40,8 @@ impl Stop {
     /// Publishes and records it; `true` when it is recorded, `false` when that has to wait.
     pub(crate) async fn say(self, core: &Core) -> Answer<bool> {
         let slot = WAITING.try_acquire().map_err(|_| Refusal::unavailable("too many stops wait for the database"))?;
-        core.bus.stop(&self.command);
+        let (published, publishing) = (core.clone(), self.clone());
+        core.tasks.spawn(async move { publishing.publish(&published).await });
         let (told, first) = oneshot::channel();
         let of_task = core.clone();
         core.tasks.spawn(async move {
@@ -50,6 +51,14 @@ impl Stop {
         let recorded = matches!(tokio::time::timeout(OUTCOME_LIMIT, first).await, Ok(Ok(true)));
         core.metrics.stopped(if recorded { "database" } else { "memory" });
         Ok(recorded)
+    }
+
+    async fn publish(&self, core: &Core) {
+        let stamped = Stamped { service: "api", at: core.clock.now(), trace: &Trace::from_parent(None) };
+        if let Err(error) = core.bus.stop(&stamped, &self.id, &self.command).await {
+            let rollout = &self.command.rollout_id;
+            tracing::warn!(rollout.id = %rollout, "the stop of {rollout} may not be heard before it is recorded: {error}");
+        }
     }
 
     /// Records it, however long that takes; `told` hears what became of the first try.

@@ -1,7 +1,7 @@
 //! The beat: a commit and a value on the bus every few seconds. Targets serve a candidate only as long as it goes on, so it says
 //! no more than is true: the database takes a commit, the wheel turns, the bus takes a value.
 
-use chassis::{Bucket, Core, Pulse};
+use chassis::{Bucket, Core, Error, Pulse};
 use judge::Span;
 use proto::serving::Beat;
 use store::{Change, Written};
@@ -32,7 +32,7 @@ pub(crate) async fn beat(core: Core, mut pulse: Pulse) {
 }
 
 /// One beat, unless another replica was quicker.
-async fn once(core: &Core) -> Result<(), store::Error> {
+async fn once(core: &Core) -> Result<(), Error> {
     let mut tx = core.store.begin().await?;
     let last = tx.rows().beat().await?;
     let at = core.clock.now();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::{Bucket, Core, Heartbeat, Say, Stamped, Trace, Values, say_now};
+use chassis::{Bucket, Core, Error, Heartbeat, Say, Stamped, Trace, Values, say_now};
 use judge::Span;
 use proto::serving::{Held, Word};
 use proto::{Message, RouteNews};
@@ -47,7 +47,7 @@ impl Drifts {
     }
 
     /// Brings a wish into the bucket, and looks at who of the live routers follows.
-    pub(crate) async fn follow(&mut self, wish: &Route, live: &[Live]) -> Result<(), store::Error> {
+    pub(crate) async fn follow(&mut self, wish: &Route, live: &[Live]) -> Result<(), Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
         let there = self.routers.write(wish).await?;
         let stopped = matches!(&there, There::Wish(there) if there.stopped);
@@ -66,7 +66,7 @@ impl Drifts {
         let behind = words.iter().filter_map(|(router, word)| behind(wish, stopped, (router, *word))).collect();
         let holding = words.iter().filter(|(_, word)| holds(wish, *word)).map(|(router, _)| router.to_string());
         self.finish_stop(&key, wish, holding.collect()).await?;
-        self.watch(key, wish, (foreign.as_ref(), behind)).await
+        Ok(self.watch(key, wish, (foreign.as_ref(), behind)).await?)
     }
 
     /// Values of models that nobody wishes a route for: there is nothing to put in their place.
@@ -85,7 +85,7 @@ impl Drifts {
         Ok(now.is_some_and(|now| now.generation >= generation))
     }
 
-    async fn found(&mut self, key: &str, wish: &Route, foreign: &Foreign) -> Result<(), store::Error> {
+    async fn found(&mut self, key: &str, wish: &Route, foreign: &Foreign) -> Result<(), Error> {
         let change = (wish.generation, foreign.revision);
         let told = self.told.get(key).copied();
         if told != Some(change) {

@@ -4,12 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chassis::{Bucket, Core, Say, Stamped, Trace, Values, failpoint, say_now};
+use chassis::{Bucket, Core, Error, Heard, Say, Stamped, Trace, Values, failpoint, say_now};
 use judge::Span;
 use proto::serving::{Beat, Held, Word};
 use proto::{Message, RouteNews};
 use rollout::{Direction, Route};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::answer::answer;
@@ -22,19 +21,20 @@ const PASS_AGAIN: (Span, Span) = (Span(1_000), Span(5_000));
 /// A value of our own is known as such by then; somebody else's is seen that much later.
 const KNOWN_AFTER: Duration = Duration::from_millis(20);
 
-/// Hears stops, and acts before any transaction, until the process stops. What it lags behind the pass finds in the table.
+/// Hears stops, and acts before any transaction, until the process stops. What it does not hear the pass finds in the table.
 pub(crate) async fn stops(core: Core, routers: Routers) {
     let mut stops = core.bus.stops();
     loop {
-        let heard = tokio::select! { heard = stops.recv() => heard, () = core.stop.cancelled() => return };
+        let heard = tokio::select! { heard = stops.next() => heard, () = core.stop.cancelled() => return };
         match heard {
-            Ok(command) => {
+            Some(Heard::Stop(command)) => {
                 if let Err(error) = routers.stop(&command).await {
                     tracing::warn!(rollout.id = %command.rollout_id, "the stop of {} is on the bus, but not kept yet: {error:#}", command.rollout_id);
                 }
             }
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
+            // The pass reads the table.
+            Some(Heard::Gap) => {}
+            None => return,
         }
     }
 }
@@ -92,7 +92,7 @@ impl Pass {
     }
 
     /// One pass; says whether a rollout is live.
-    async fn once(&mut self) -> Result<bool, store::Error> {
+    async fn once(&mut self) -> Result<bool, Error> {
         // Before the wishes: what is wished for later is not looked at now.
         let values = Values::clone(&self.routers.values().borrow());
         let mut reader = self.core.store.reader().await?;

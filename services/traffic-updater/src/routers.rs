@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Heartbeat, Roster, Values, failpoint};
+use chassis::{ALIVE, Bucket, Bus, Clock, Core, Entry, Error, Heartbeat, Roster, Values, failpoint};
 use judge::Span;
 use proto::RolloutCommand;
 use proto::serving::{Held, Word};
@@ -73,7 +73,7 @@ impl Routers {
 
     /// Puts the wish into the bucket where nothing or an older wish stands: a stale write can't win, because it names the revision
     /// that it read. Says what stands there in the end; what is newer or nobody's is left alone.
-    pub(crate) async fn write(&self, wish: &Route) -> Result<There, store::Error> {
+    pub(crate) async fn write(&self, wish: &Route) -> Result<There, Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
         self.begins(&key, wish);
         loop {
@@ -104,7 +104,7 @@ impl Routers {
     }
 
     /// Puts the wish in the place of what somebody else put there; `false` when that is not there any more.
-    pub(crate) async fn put_right(&self, wish: &Route, foreign: &Foreign) -> Result<bool, store::Error> {
+    pub(crate) async fn put_right(&self, wish: &Route, foreign: &Foreign) -> Result<bool, Error> {
         let key = proto::subject::key(&wish.tenant, &wish.model);
         // That it was stopped is never taken away, whether or not it is recorded yet.
         let was = |(_, ours): &(i64, Route)| ours.stopped && ours.generation == wish.generation;
@@ -112,12 +112,12 @@ impl Routers {
         self.put(&key, foreign.revision, &Route { stopped: wish.stopped || was_stopped, ..wish.clone() }).await
     }
 
-    async fn put(&self, key: &str, revision: i64, route: &Route) -> Result<bool, store::Error> {
-        let is_put = self.bus.put(Bucket::Route, key, Entry { revision, value: text(route)? }).await?;
-        if is_put {
-            self.ours().insert(key.to_owned(), (revision + 1, route.clone()));
+    async fn put(&self, key: &str, revision: i64, route: &Route) -> Result<bool, Error> {
+        let put = self.bus.put(Bucket::Route, key, Entry { revision, value: text(route)? }).await?;
+        if let Some(put) = put {
+            self.ours().insert(key.to_owned(), (put, route.clone()));
         }
-        Ok(is_put)
+        Ok(put.is_some())
     }
 
     /// Changes with every value of the bucket, whoever put it.
@@ -190,7 +190,7 @@ impl Routers {
     }
 
     /// Applies a wish and reads it back from every live router.
-    pub(crate) async fn apply(&self, wish: &Route) -> Result<Applied, store::Error> {
+    pub(crate) async fn apply(&self, wish: &Route) -> Result<Applied, Error> {
         let limit =
             tokio::time::Instant::now() + if wish.direction == Direction::Back { BACK_LIMIT } else { FORWARD_LIMIT };
         let mut values = self.values();
@@ -293,7 +293,7 @@ impl Routers {
     }
 
     /// Adds to the value of a stopped rollout that it was stopped: at once, and before anything is in the database.
-    pub(crate) async fn stop(&self, command: &RolloutCommand) -> Result<(), store::Error> {
+    pub(crate) async fn stop(&self, command: &RolloutCommand) -> Result<(), Error> {
         let key = proto::subject::key(&command.tenant, &command.model);
         loop {
             let Some(there) = self.bus.watch(Bucket::Route).borrow().get(&key).cloned() else { return Ok(()) };
@@ -305,9 +305,10 @@ impl Routers {
             route.stopped = true;
             let _ = failpoint::reach("updater_before_stop").await;
             let entry = Entry { revision: there.revision, value: text(&route)? };
-            // Noted first: with the database down it is there all the same, and nobody else's.
-            self.ours().insert(key.clone(), (there.revision + 1, route));
-            if self.bus.put_first(Bucket::Route, &key, entry).await? {
+            // Noted first: with the database down it is there all the same, and nobody else's. Which revision it gets is a guess.
+            self.ours().insert(key.clone(), (there.revision + 1, route.clone()));
+            if let Some(put) = self.bus.put_first(Bucket::Route, &key, entry).await? {
+                self.ours().insert(key, (put, route));
                 let _ = failpoint::reach("updater_after_stop").await;
                 return Ok(());
             }

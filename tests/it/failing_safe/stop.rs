@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chassis::Roster;
+use chassis::{Roster, Stamped, Trace};
 use proto::RolloutCommand;
 use proto::serving::Held;
 use rollout::{Model, RolloutId, Tenant, Verb};
@@ -102,7 +102,8 @@ async fn stopped_without_a_record(dwell: &str) {
     while !is_held() {
         assert!(since.elapsed() < crate::house::LIMIT, "the router does not hold it");
         // It may not listen yet.
-        parts.core.bus.stop(&command);
+        let stamped = Stamped { service: "api", at: parts.core.clock.now(), trace: &Trace::from_parent(None) };
+        parts.core.bus.stop(&stamped, "cmd.1", &command).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     parts.serve();

@@ -46,7 +46,7 @@ async fn init_makes_every_stream_bucket_and_consumer_and_then_changes_nothing() 
         })
         .collect();
     insta::assert_snapshot!(rows.join("\n"), @r"
-    KV_tg_beat $KV.tg_beat.> refuses memory 1 MiB 0 s 120s 1 262144
+    KV_tg_beat $KV.tg_beat.> refuses file 1 MiB 0 s 120s 1 262144
     KV_tg_route $KV.tg_route.> refuses file 256 MiB 0 s 120s 1 262144
     KV_tg_router $KV.tg_router.> refuses file 64 MiB 60 s 60s 1 262144
     TG_CMD tg.cmd.> refuses file 256 MiB 604800 s 120s -1 65536

@@ -117,3 +117,13 @@ async fn b16_a_reader_that_goes_on_at_its_own_position_misses_what_came_after_a_
     let consumer = consumer(&jetstream, pull::Config { deliver_policy, ..pull::Config::default() }).await;
     assert_eq!(take(&consumer, 150, Duration::from_millis(500)).await.len(), 50);
 }
+
+#[tokio::test]
+async fn b19_a_stream_in_memory_is_gone_with_its_server() {
+    let storage = async_nats::jetstream::stream::StorageType::Memory;
+    let (mut nats, jetstream) = started(stream::Config { storage, ..stream::Config::default() }).await;
+    nats.kill();
+    nats.start_again();
+    until_back(&jetstream).await;
+    assert!(jetstream.get_stream("S").await.unwrap_err().to_string().contains("stream not found"));
+}

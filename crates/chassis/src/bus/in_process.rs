@@ -10,15 +10,14 @@ use proto::subject::fits;
 use store::{BusValue, Placed, Rows, Said, Store, Tx};
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::{Backlog, Bucket, Entry, Handle, Received, Values};
+use super::stops::{Heard, STOPS_MAX, Stops};
+use super::{Backlog, Bucket, Entry, Error, Handle, Received, Values};
 use crate::clock::Clock;
 use crate::consumers::Consumer;
 use crate::failpoint;
 
 /// Rows read at once.
 const BATCH: i64 = 100;
-/// Stops that a slow listener may be behind.
-const STOPS: usize = 1_024;
 /// A wake-up that got lost, which none should, costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -36,7 +35,7 @@ pub struct InProcess {
     commits: Arc<watch::Sender<i64>>,
     buckets: Arc<BTreeMap<Bucket, watch::Sender<Values>>>,
     putting: Arc<tokio::sync::Mutex<()>>,
-    stops: broadcast::Sender<RolloutCommand>,
+    stops: broadcast::Sender<Heard>,
 }
 
 /// Where a consumer stands.
@@ -74,7 +73,7 @@ impl InProcess {
             commits: Arc::new(watch::channel(0).0),
             buckets: Arc::new(buckets),
             putting: Arc::default(),
-            stops: broadcast::channel(STOPS).0,
+            stops: broadcast::channel(STOPS_MAX).0,
         })
     }
 
@@ -111,39 +110,46 @@ impl InProcess {
         self.buckets[&bucket].subscribe()
     }
 
-    pub(super) async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
+    pub(super) async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
         let sender = &self.buckets[&bucket];
         if !bucket.is_kept() {
             return Ok(swap(sender, key, entry));
         }
         let _one_at_a_time = self.putting.lock().await;
         if sender.borrow().get(key).map_or(0, |there| there.revision) != entry.revision {
-            return Ok(false);
+            return Ok(None);
         }
         let mut tx = self.store.begin().await?;
         let value = BusValue { key: key.to_owned(), revision: entry.revision, value: entry.value.clone() };
         if !tx.put_bus_value(bucket.name(), &value, self.clock.now()).await? {
             // A commit of which we never heard the end has won after all: without its value every later put would lose.
             sender.send_replace(values(tx.rows().bus_values(bucket.name()).await?));
-            return Ok(false);
+            return Ok(None);
         }
         kept(tx).await?;
         Ok(swap(sender, key, entry))
     }
 
+    pub(super) async fn set(&self, bucket: Bucket, key: &str, value: String) -> Result<(), Error> {
+        loop {
+            let revision = self.watch(bucket).borrow().get(key).map_or(0, |entry| entry.revision);
+            if self.put(bucket, key, Entry { revision, value: value.clone() }).await?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
     pub(super) fn stop(&self, command: &RolloutCommand) {
         // Without a listener there is no router to be told.
-        let _ = self.stops.send(command.clone());
+        let _ = self.stops.send(Heard::Stop(Box::new(command.clone())));
     }
 
-    pub(super) fn stops(&self) -> broadcast::Receiver<RolloutCommand> {
-        self.stops.subscribe()
+    pub(super) fn stops(&self) -> Stops {
+        Stops::new(self.stops.subscribe())
     }
 
-    pub(super) async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<bool, store::Error> {
-        if !swap(&self.buckets[&bucket], key, entry.clone()) {
-            return Ok(false);
-        }
+    pub(super) async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
+        let Some(put) = swap(&self.buckets[&bucket], key, entry.clone()) else { return Ok(None) };
         let _one_at_a_time = self.putting.lock().await;
         let mut tx = self.store.begin().await?;
         let value = BusValue { key: key.to_owned(), revision: entry.revision, value: entry.value };
@@ -151,7 +157,7 @@ impl InProcess {
         if tx.put_bus_value(bucket.name(), &value, self.clock.now()).await? {
             kept(tx).await?;
         }
-        Ok(true)
+        Ok(Some(put))
     }
 
     pub(super) fn passed(&self) -> i64 {
@@ -196,15 +202,17 @@ async fn kept(tx: Tx) -> Result<(), store::Error> {
     Ok(())
 }
 
-/// Puts a value into memory at the revision read; `false` when another one was quicker.
-fn swap(sender: &watch::Sender<Values>, key: &str, entry: Entry) -> bool {
-    sender.send_if_modified(|values| {
+/// Puts a value into memory at the revision read; gives the new one, or none when another one was quicker.
+fn swap(sender: &watch::Sender<Values>, key: &str, entry: Entry) -> Option<i64> {
+    let revision = entry.revision + 1;
+    let is_put = sender.send_if_modified(|values| {
         if values.get(key).map_or(0, |there| there.revision) != entry.revision {
             return false;
         }
-        Arc::make_mut(values).insert(key.to_owned(), Entry { revision: entry.revision + 1, value: entry.value });
+        Arc::make_mut(values).insert(key.to_owned(), Entry { revision, value: entry.value });
         true
-    })
+    });
+    is_put.then_some(revision)
 }
 
 impl Place {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use chassis::{Bucket, Bus, Core, Heartbeat, Roster, Say, Stamped, Trace, Values};
-use proto::RolloutCommand;
+use chassis::{Bucket, Bus, Core, Heartbeat, Roster, Say, Stamped, Stops, Trace, Values};
 use proto::serving::{Beat, Word};
 use rollout::{At, RouterName};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use super::control::Control;
 use crate::routes::Routes;
@@ -64,8 +63,8 @@ impl Feed {
         }
     }
 
-    /// Stops as they are published in this process.
-    pub(super) fn stops(&self) -> Option<broadcast::Receiver<RolloutCommand>> {
+    /// Stops as they are published.
+    pub(super) fn stops(&self) -> Option<Stops> {
         match self {
             Self::Bus(local) => Some(local.bus.stops()),
             Self::Control(_) => None,

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::Heard;
 use proto::subject;
 use rollout::Route;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::Life;
 use super::feed::Feed;
@@ -47,9 +47,9 @@ pub(super) async fn stops(life: Life, routes: Routes, feed: Feed) {
     // What the control plane stops comes with the value of its route.
     let Some(mut stops) = feed.stops() else { return };
     loop {
-        let heard = tokio::select! { heard = stops.recv() => heard, () = life.stop.cancelled() => return };
+        let heard = tokio::select! { heard = stops.next() => heard, () = life.stop.cancelled() => return };
         match heard {
-            Ok(command) => {
+            Some(Heard::Stop(command)) => {
                 let (routes, feed) = (routes.clone(), feed.clone());
                 // The next stop must not wait for the disk of this one.
                 life.tasks.spawn(async move {
@@ -58,8 +58,8 @@ pub(super) async fn stops(life: Life, routes: Routes, feed: Feed) {
                 });
             }
             // The value of the route says it too.
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
+            Some(Heard::Gap) => {}
+            None => return,
         }
     }
 }

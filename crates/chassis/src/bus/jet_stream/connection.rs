@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::address::NatsUrl;
@@ -52,10 +53,28 @@ impl Connection {
         Ok(Self { jetstream: context(client), link })
     }
 
-    /// Ends once a server has taken us.
-    pub async fn up(&self) {
+    /// Ends once there is a server; gives how often one has taken us.
+    pub async fn up(&self) -> u64 {
         // The link is not dropped as long as we are here.
-        let _ = self.link.state().wait_for(|state| state.is_up).await;
+        self.link.state().wait_for(|state| state.is_up).await.map_or(0, |state| state.taken)
+    }
+
+    /// Ends once a server has taken us more often than that: nothing of before goes on by itself.
+    pub(super) async fn taken_again(&self, taken: u64) {
+        let _ = self.link.state().wait_for(|state| state.taken > taken).await;
+    }
+
+    /// Changes whenever something that was published may not have reached us.
+    pub(super) fn gaps(&self) -> watch::Receiver<u64> {
+        self.link.gaps()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.link.state().borrow().is_up
+    }
+
+    pub(super) const fn jetstream(&self) -> &Context {
+        &self.jetstream
     }
 
     /// Checks that the server is new enough and has these streams, as `tidegate init` makes them.

@@ -18,6 +18,7 @@ pub(super) struct Link {
     service: &'static str,
     metrics: Metrics,
     state: watch::Sender<State>,
+    gaps: watch::Sender<u64>,
 }
 
 /// The way to the servers.
@@ -36,12 +37,17 @@ pub(super) struct State {
 impl Link {
     pub(super) fn new(service: &'static str, metrics: &Metrics) -> Self {
         let state = State { taken: 0, is_up: false, since: Instant::now(), refused: None, trouble: None };
-        Self { service, metrics: metrics.clone(), state: watch::channel(state).0 }
+        Self { service, metrics: metrics.clone(), state: watch::channel(state).0, gaps: watch::channel(0).0 }
     }
 
     /// Changes with every event that matters.
     pub(super) fn state(&self) -> watch::Receiver<State> {
         self.state.subscribe()
+    }
+
+    /// Changes whenever something that was published may not have reached us.
+    pub(super) fn gaps(&self) -> watch::Receiver<u64> {
+        self.gaps.subscribe()
     }
 
     /// Why this process can't be given work, if that is so.
@@ -63,11 +69,7 @@ impl Link {
             Event::ServerError(ServerError::AuthorizationViolation) => self.trouble("it refuses our user".to_owned()),
             Event::ClientError(ClientError::Other(why)) => self.trouble(why),
             Event::ServerError(ServerError::Other(what)) if is_refusal(&what) => self.refused(what, now),
-            Event::SlowConsumer(_) => tracing::warn!(
-                service = self.service,
-                "{} takes messages too slowly, so the client dropped some",
-                self.service
-            ),
+            Event::SlowConsumer(_) => self.dropped(),
             other => tracing::info!(service = self.service, "{}: {other}", self.service),
         }
     }
@@ -87,6 +89,12 @@ impl Link {
             state.taken += 1;
             (state.is_up, state.since, state.trouble) = (true, now, None);
         });
+        self.gaps.send_modify(|gaps| *gaps += 1);
+    }
+
+    fn dropped(&self) {
+        tracing::warn!(service = self.service, "{} hears too slowly, so the client dropped messages", self.service);
+        self.gaps.send_modify(|gaps| *gaps += 1);
     }
 
     fn down(&self, now: Instant) {

@@ -39,7 +39,6 @@ pub(crate) struct Stream {
 enum Holds {
     Messages,
     Values,
-    ValuesInMemory,
 }
 
 const MIB: i64 = 1024 * 1024;
@@ -96,13 +95,8 @@ pub(crate) const STREAMS: &[Stream] = &[
         window: Duration::from_secs(60),
         ..VALUES
     },
-    Stream {
-        name: "KV_tg_beat",
-        subjects: &["$KV.tg_beat.>"],
-        max_mib: (1, 1),
-        holds: Holds::ValuesInMemory,
-        ..VALUES
-    },
+    // On a disk as well: a stream in memory is gone with its server, not only empty.
+    Stream { name: "KV_tg_beat", subjects: &["$KV.tg_beat.>"], max_mib: (1, 1), ..VALUES },
 ];
 
 impl Stream {
@@ -132,7 +126,7 @@ impl Stream {
             subjects: self.subjects.iter().map(|subject| (*subject).to_owned()).collect(),
             retention: RetentionPolicy::Limits,
             discard: if self.refuses { DiscardPolicy::New } else { DiscardPolicy::Old },
-            storage: if self.holds == Holds::ValuesInMemory { StorageType::Memory } else { StorageType::File },
+            storage: StorageType::File,
             max_age: self.max_age,
             max_bytes: MIB * if size == Size::Full { mib.0 } else { mib.1 },
             max_messages: -1,

@@ -1,0 +1,193 @@
+//! What this process knows of one bucket: the values as they were last read, what it put itself since, and when each is over.
+//!
+//! A revision that was seen is never silently followed by an older one. What a reading from the start finds takes the place of
+//! everything, but not of a value that was put while it went on; where the server has gone back, that is said and counted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use crate::bus::{Bucket, Entry, Values};
+use crate::metrics::Metrics;
+
+/// What this process knows of one bucket.
+#[derive(Debug)]
+pub(super) struct Kept {
+    bucket: Bucket,
+    metrics: Metrics,
+    values: watch::Sender<Values>,
+    is_filled: watch::Sender<bool>,
+    /// The bucket has to be read from the start again.
+    pub(super) again: Notify,
+    clocks: Mutex<Clocks>,
+}
+
+#[derive(Debug, Default)]
+struct Clocks {
+    /// How long the server keeps a value; zero: for ever.
+    age: Duration,
+    /// When each value was put, as far as this process knows.
+    put_at: BTreeMap<String, Instant>,
+    /// What was put while the bucket is being read; none when it is not.
+    meanwhile: Option<BTreeMap<String, Entry>>,
+}
+
+impl Kept {
+    pub(super) fn new(bucket: Bucket, is_watched: bool, metrics: &Metrics) -> Self {
+        Self {
+            bucket,
+            metrics: metrics.clone(),
+            values: watch::channel(Values::default()).0,
+            is_filled: watch::channel(!is_watched).0,
+            again: Notify::new(),
+            clocks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Values> {
+        self.values.subscribe()
+    }
+
+    /// Ends once the bucket was read; at once where nobody reads it.
+    pub(super) async fn filled(&self) {
+        // The sender is not dropped as long as we are here.
+        let _ = self.is_filled.subscribe().wait_for(|is_filled| *is_filled).await;
+    }
+
+    /// A reading from the start begins.
+    pub(super) fn begin(&self, age: Duration) {
+        let mut clocks = self.clocks();
+        (clocks.age, clocks.meanwhile) = (age, Some(BTreeMap::new()));
+    }
+
+    /// A reading from the start has found this, in a bucket whose last revision is `last`.
+    pub(super) fn fill(&self, mut found: BTreeMap<String, Entry>, last: i64, now: Instant) {
+        let mut clocks = self.clocks();
+        for (key, entry) in clocks.meanwhile.take().unwrap_or_default() {
+            if found.get(&key).is_none_or(|there| there.revision < entry.revision) {
+                found.insert(key, entry);
+            }
+        }
+        let last = found.values().map(|entry| entry.revision).fold(last, i64::max);
+        clocks.put_at.retain(|key, _| found.contains_key(key));
+        let known = Values::clone(&self.values.borrow());
+        for (key, entry) in &found {
+            // What was known already is no younger for being read again. When another one was put, nobody says: it lives too long
+            // rather than too short.
+            if known.get(key).is_none_or(|known| known.revision != entry.revision) {
+                clocks.put_at.insert(key.clone(), now);
+            }
+        }
+        self.tell_if_back(&known, &found, last);
+        self.values.send_if_modified(|values| {
+            let is_other = **values != found;
+            if is_other {
+                *values = Arc::new(found);
+            }
+            is_other
+        });
+        self.is_filled.send_replace(true);
+    }
+
+    /// The watcher, or an acknowledgement of our own, says that this stands there now; what is older than that is not taken.
+    pub(super) fn took(&self, key: &str, entry: Entry, now: Instant) {
+        let mut clocks = self.clocks();
+        if let Some(meanwhile) = &mut clocks.meanwhile
+            && meanwhile.get(key).is_none_or(|there| there.revision < entry.revision)
+        {
+            meanwhile.insert(key.to_owned(), entry.clone());
+        }
+        let is_newer = |values: &Values| values.get(key).is_none_or(|there| there.revision < entry.revision);
+        if is_newer(&self.values.borrow()) {
+            clocks.put_at.insert(key.to_owned(), now);
+            self.values.send_modify(|values| {
+                Arc::make_mut(values).insert(key.to_owned(), entry);
+            });
+        }
+    }
+
+    /// The watcher says that the value went away at this revision.
+    pub(super) fn went(&self, key: &str, revision: i64) {
+        let is_gone = |values: &Values| values.get(key).is_some_and(|there| there.revision < revision);
+        if is_gone(&self.values.borrow()) {
+            self.remove(&[key.to_owned()]);
+        }
+    }
+
+    /// The server was asked for this key, and has this. Where that is older than what we know, everything is read again: see
+    /// [`Kept::filled`].
+    pub(super) fn asked(&self, key: &str, found: Option<Entry>, now: Instant) {
+        let known = self.values.borrow().get(key).map(|there| there.revision);
+        match found {
+            Some(entry) if known.is_none_or(|known| known <= entry.revision) => self.took(key, entry, now),
+            None if known.is_none() => {}
+            None if !self.clocks().age.is_zero() => self.remove(&[key.to_owned()]),
+            _ => {
+                self.is_filled.send_replace(false);
+                self.again.notify_one();
+            }
+        }
+    }
+
+    /// Whether the value was put so lately that nobody need put it again to keep it.
+    pub(super) fn is_fresh(&self, key: &str, now: Instant) -> bool {
+        let clocks = self.clocks();
+        let put_at = clocks.put_at.get(key);
+        put_at.is_some_and(|at| clocks.age.is_zero() || now.saturating_duration_since(*at) < clocks.age / 3)
+    }
+
+    /// Takes away what the server has forgotten by now, of which it tells nobody; gives when to look again.
+    pub(super) fn forget(&self, now: Instant) -> Option<Instant> {
+        let clocks = self.clocks();
+        let (age, put_at) = (clocks.age, clocks.put_at.clone());
+        drop(clocks);
+        if age.is_zero() {
+            return None;
+        }
+        let over = |at: &Instant| now.saturating_duration_since(*at) >= age;
+        let old: Vec<_> = put_at.iter().filter(|(_, at)| over(at)).map(|(key, _)| key.clone()).collect();
+        if !old.is_empty() {
+            self.remove(&old);
+        }
+        put_at.values().filter(|at| !over(at)).min().map(|first| *first + age)
+    }
+
+    fn remove(&self, keys: &[String]) {
+        let mut clocks = self.clocks();
+        self.values.send_if_modified(|values| {
+            let there: Vec<_> = keys.iter().filter(|key| values.contains_key(*key)).collect();
+            if there.is_empty() {
+                return false;
+            }
+            let values = Arc::make_mut(values);
+            for key in there {
+                values.remove(key);
+            }
+            true
+        });
+        for key in keys {
+            clocks.put_at.remove(key);
+        }
+    }
+
+    /// Says that an older state of the server's disk came back.
+    fn tell_if_back(&self, known: &Values, found: &BTreeMap<String, Entry>, last: i64) {
+        let is_older = |(key, known): &(&String, &Entry)| {
+            known.revision > last || found.get(*key).is_some_and(|found| found.revision < known.revision)
+        };
+        let older = if self.bucket.is_kept() { known.iter().filter(is_older).count() } else { 0 };
+        if older > 0 {
+            let name = self.bucket.name();
+            tracing::error!(
+                "{older} values of the bucket {name} went back to older ones: the nats-server has lost what it had acknowledged"
+            );
+            self.metrics.broker_went_back();
+        }
+    }
+
+    fn clocks(&self) -> MutexGuard<'_, Clocks> {
+        self.clocks.lock().expect("no holder of the clocks panics")
+    }
+}
