@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use known::Known;
+use postgres::answered;
 
 pub use change::{Change, Written};
 pub use delivery::{Delivery, Told};
@@ -76,12 +77,13 @@ impl Store {
     /// Begins a transaction that may write.
     ///
     /// # Errors
-    /// When the database does not answer within 5 s.
+    /// When the database does not answer within 10 s.
     pub async fn begin(&self) -> Result<Tx, Error> {
         match self {
             Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin().await.map_err(Error::of("begin"))?, Known::default())),
             Self::Postgres(postgres) => {
-                Ok(Tx::Postgres(postgres.begin().await.map_err(Error::of("begin"))?, Known::default()))
+                let begun = answered(async { postgres.begin().await.map_err(Error::of("begin")) });
+                Ok(Tx::Postgres(begun.await?, Known::default()))
             }
         }
     }

@@ -25,6 +25,8 @@ type Row = sqlx::postgres::PgRow;
 
 /// Waits no longer for a connection, new or free, than this.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(3);
+/// Waits no longer for an answer: the server itself would have given up before, so it is out of reach.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Connections of pages, made when somebody looks: however many people look, a retreat waits for none of them.
 const PAGES: u32 = 4;
 /// A connection that was out of use for so long is tried before it is used: after the server was gone, each of them would
@@ -87,6 +89,15 @@ impl Postgres {
         self.pages.close().await;
         self.pool.close().await;
     }
+}
+
+/// What is asked of the server, or that it did not answer in time.
+pub(crate) async fn answered<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| {
+        let source = sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        Err(Error::Database { doing: "wait for the database", source })
+    };
+    tokio::time::timeout(ANSWER_LIMIT, asked).await.unwrap_or_else(late)
 }
 
 /// Brings the schema of a database up to date.

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::delivery::Delivery;
 use crate::known::Known;
 use crate::parking::{ReplayRow, UnparkedEntry};
-use crate::postgres::statements as postgres;
+use crate::postgres::{answered, statements as postgres};
 use crate::rows::{
     BaselineRow, BeatRow, BusValue, Due, FactRow, FactsOf, IdempotencyRow, JudgeRow, Live, ModelRow, ObservationRow,
     Parked, Place, PolicyRow, PromotionRow, RefusalRow, Said, Scene, TargetRow, TickRow, Transition, VersionRow,
@@ -54,7 +54,7 @@ macro_rules! reads {
                 pub async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
                     match self {
                         Self::Sqlite(on, _) => sqlite::$module::$statement(on, $($argument),*).await,
-                        Self::Postgres(on, _) => postgres::$module::$statement(on, $($argument),*).await,
+                        Self::Postgres(on, _) => answered(postgres::$module::$statement(on, $($argument),*)).await,
                     }
                 }
             )+
@@ -193,7 +193,7 @@ impl Rows<'_> {
     pub async fn scene(&mut self, id: &RolloutId) -> Result<Option<Scene>, Error> {
         match self {
             Self::Sqlite(on, known) => sqlite::rollouts::scene(on, known.as_deref_mut(), id).await,
-            Self::Postgres(on, known) => postgres::rollouts::scene(on, known.as_deref_mut(), id).await,
+            Self::Postgres(on, known) => answered(postgres::rollouts::scene(on, known.as_deref_mut(), id)).await,
         }
     }
 
@@ -204,7 +204,7 @@ impl Rows<'_> {
     pub async fn foresee(&mut self, ids: &[RolloutId]) -> Result<(), Error> {
         match self {
             Self::Sqlite(on, known) => sqlite::rollouts::foresee(on, known.as_deref_mut(), ids).await,
-            Self::Postgres(on, known) => postgres::rollouts::foresee(on, known.as_deref_mut(), ids).await,
+            Self::Postgres(on, known) => answered(postgres::rollouts::foresee(on, known.as_deref_mut(), ids)).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use rollout::At;
 use crate::change::{Change, Written};
 use crate::known::Known;
 use crate::parking::{ReplayRow, UnparkedRow};
-use crate::postgres::statements as postgres;
+use crate::postgres::{answered, statements as postgres};
 use crate::read::Rows;
 use crate::relay::Placed;
 use crate::rows::{BusValue, Mark, Outgoing, Parked};
@@ -37,7 +37,7 @@ impl Tx {
     pub async fn apply(&mut self, change: &Change) -> Result<Written, Error> {
         match self {
             Self::Sqlite(on, known) => sqlite::changes::apply(on, known, change).await,
-            Self::Postgres(on, known) => postgres::changes::apply(on, known, change).await,
+            Self::Postgres(on, known) => answered(postgres::changes::apply(on, known, change)).await,
         }
     }
 
@@ -48,7 +48,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), Error> {
         match self {
             Self::Sqlite(tx, _) => tx.commit().await.map_err(Error::of("commit")),
-            Self::Postgres(tx, _) => tx.commit().await.map_err(Error::of("commit")),
+            Self::Postgres(tx, _) => answered(async { tx.commit().await.map_err(Error::of("commit")) }).await,
         }
     }
 }
@@ -64,7 +64,7 @@ macro_rules! writes {
                 $visible async fn $name(&mut self, $($argument: $type),*) -> Result<$result, Error> {
                     match self {
                         Self::Sqlite(on, _) => sqlite::$module::$statement(on, $($argument),*).await,
-                        Self::Postgres(on, _) => postgres::$module::$statement(on, $($argument),*).await,
+                        Self::Postgres(on, _) => answered(postgres::$module::$statement(on, $($argument),*)).await,
                     }
                 }
             )+

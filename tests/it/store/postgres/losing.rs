@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use super::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,6 +69,9 @@ const DEAF: u8 = 1;
 /// What the client says is lost, and then the connection.
 const DUMB: u8 = 2;
 
+/// What anybody says is lost, and nobody is told.
+const SILENT: u8 = 3;
+
 /// Stands between a server and its clients; gives its address.
 async fn between(server: &Postgres, state: Arc<AtomicU8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,6 +96,9 @@ async fn pass(
 ) {
     let mut bytes = [0; 65_536];
     while let Ok(count) = from.read(&mut bytes).await {
+        if count > 0 && state.load(Ordering::Acquire) == SILENT {
+            continue;
+        }
         if count == 0 || state.load(Ordering::Acquire) == losing || to.write_all(&bytes[..count]).await.is_err() {
             break;
         }
@@ -119,6 +126,19 @@ async fn after_a_commit_without_an_answer_the_mark_tells_whether_it_happened() {
         server.until("select count(*) = $1 from pg_stat_activity where state = 'idle in transaction' or state = 'active' and pid <> pg_backend_pid()", 0).await;
         assert_eq!(happened(&store, name).await, expected, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_out_of_reach_is_waited_for_no_longer_than_ten_seconds() {
+    let server = Postgres::start();
+    let state = Arc::new(AtomicU8::new(OPEN));
+    let store = server.store().await;
+    let through = Store::connect(&between(&server, state.clone()).await, 1).await.unwrap();
+    let mut tx = step(&through, "silent").await.unwrap();
+    state.store(SILENT, Ordering::Release);
+    let said = tokio::time::timeout(Duration::from_secs(15), tx.say(&[message("more", NOON)])).await.unwrap();
+    assert_eq!(said.unwrap_err().class(), Class::Transient);
+    assert!(!happened(&store, "silent").await);
 }
 
 #[tokio::test]
