@@ -87,6 +87,11 @@ impl Postgres {
         }
     }
 
+    /// What it wrote into its log so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// Ends it at once, as a crash does: nothing is finished, nothing is told to clients.
     pub(crate) fn crash(&mut self) {
         // SIGQUIT: after SIGKILL its shared memory would stay until the machine is started anew.

@@ -6,6 +6,7 @@ use crate::postgres::Postgres;
 #[path = "contract/all.rs"]
 #[expect(clippy::duplicate_mod, reason = "each engine runs the same tests")]
 mod contract;
+mod explaining;
 mod losing;
 mod racing;
 mod schema;

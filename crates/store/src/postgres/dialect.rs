@@ -7,6 +7,14 @@ macro_rules! listed {
     };
 }
 
+/// Rows whose column is among those that a select finds. As an array they are found first, once, and then looked up by the index;
+/// with `in` the planner may rather read the whole table, or find them again for each row.
+macro_rules! among {
+    ($column:literal, $($select:expr),+) => {
+        concat!($column, " = any (array(", $($select,)+ "))")
+    };
+}
+
 /// The number at a path of a column in JSON.
 macro_rules! number {
     ($column:literal, $first:literal $(, $key:literal)*) => {
@@ -40,7 +48,30 @@ macro_rules! unheld {
     };
 }
 
+/// Takes rows of a table away: `$2` of them at most, found by what follows the table's name.
+macro_rules! old_rows {
+    ($table:literal, $found:literal) => {
+        concat!(
+            "delete from ",
+            $table,
+            " where ctid = any (array(select ctid from ",
+            $table,
+            " ",
+            $found,
+            " limit $2))"
+        )
+    };
+}
+
+/// Goes from service to service by the index, which begins with it. The order in which the marks of one are taken is that of the
+/// index: without it the planner would rather read the whole table.
+pub(crate) const FORGET_MARKS: &str = "\
+    with recursive named (service) as (select min(service) from inbox union all \
+    select (select min(service) from inbox where inbox.service > named.service) from named where named.service is not null) \
+    delete from inbox where ctid = any (array(select old.ctid from named cross join lateral (select ctid from inbox \
+    where inbox.service = named.service and handled_at < $1 order by handled_at limit $2) as old limit $2))";
+
 /// What [`logged`] counts of a row and its entry.
 pub(super) const LOGGED: u64 = 1;
 
-pub(super) use {held, listed, logged, number, unheld};
+pub(super) use {among, held, listed, logged, number, old_rows, unheld};

@@ -7,6 +7,13 @@ macro_rules! listed {
     };
 }
 
+/// Rows whose column is among those that a select finds.
+macro_rules! among {
+    ($column:literal, $($select:expr),+) => {
+        concat!($column, " in (", $($select,)+ ")")
+    };
+}
+
 /// The number at a path of a column in JSON.
 macro_rules! number {
     ($column:literal, $first:literal $(, $key:literal)*) => {
@@ -39,7 +46,21 @@ macro_rules! unheld {
     };
 }
 
+/// Takes rows of a table away: `$2` of them at most, found by what follows the table's name.
+macro_rules! old_rows {
+    ($table:literal, $found:literal) => {
+        concat!("delete from ", $table, " where rowid in (select rowid from ", $table, " ", $found, " limit $2)")
+    };
+}
+
+/// Goes from service to service by the index, which begins with it.
+pub(crate) const FORGET_MARKS: &str = "\
+    with recursive named (service) as (select min(service) from inbox union all \
+    select (select min(service) from inbox where inbox.service > named.service) from named where named.service is not null) \
+    delete from inbox where rowid in (select inbox.rowid from named cross join inbox on inbox.service = named.service \
+    and inbox.handled_at < $1 limit $2)";
+
 /// What [`logged`] counts of a row and its entry.
 pub(super) const LOGGED: u64 = 2;
 
-pub(super) use {held, listed, logged, number, unheld};
+pub(super) use {among, held, listed, logged, number, old_rows, unheld};

@@ -58,7 +58,7 @@ async fn due_lists_and_sweeps_read_an_index_and_never_a_whole_table() {
         (notifying::NEXT, "delivery_due"),
         (chassis::SAID_AFTER, "INTEGER PRIMARY KEY"),
         (chassis::FORGET_SAID, "INTEGER PRIMARY KEY"),
-        (chassis::FORGET_MARKS, "inbox_by_age"),
+        (dialect::FORGET_MARKS, "inbox_by_age"),
         (chassis::IS_SETTLED, "sqlite_autoindex_inbox_1"),
         (relay::CLAIM, "outbox_published"),
         (relay::UNPUBLISHED, "outbox_published"),

@@ -4,7 +4,7 @@ use rollout::At;
 use serde::Serialize;
 
 use super::columns::get;
-use super::dialect::listed;
+use super::dialect::{FORGET_MARKS, among, listed};
 use super::{Connection, Row};
 use crate::rows::{BusValue, Mark, Outgoing, Parked, Said};
 use crate::{Error, json};
@@ -124,8 +124,13 @@ pub(crate) async fn last_position(on: &mut Connection) -> Result<i64, Error> {
     get(&row.map_err(Error::of("read the stream's end"))?, 0)
 }
 
-pub(crate) const FORGET_SAID: &str = "delete from outbox where position in \
-    (select position from outbox where position <= $1 and published_at < $2 order by position limit $3)";
+pub(crate) const FORGET_SAID: &str = concat!(
+    "delete from outbox where ",
+    among!(
+        "position",
+        "select position from outbox where position <= $1 and published_at < $2 order by position limit $3"
+    )
+);
 
 /// Takes published messages away that are older than `before` and at or below `position`; gives how many.
 pub(crate) async fn forget_said(on: &mut Connection, position: i64, before: At, limit: i64) -> Result<u64, Error> {
@@ -146,12 +151,6 @@ pub(crate) async fn forget_marks(on: &mut Connection, before: At, limit: i64) ->
         sqlx::query(FORGET_MARKS).bind(before.0).bind(limit).execute(on).await.map_err(Error::of("sweep the inbox"))?;
     Ok(done.rows_affected())
 }
-
-pub(crate) const FORGET_MARKS: &str = "\
-    with recursive named (service) as (select min(service) from inbox union all \
-    select (select min(service) from inbox where inbox.service > named.service) from named where named.service is not null) \
-    delete from inbox where (service, source, message_id) in (select inbox.service, inbox.source, inbox.message_id \
-    from named cross join inbox where inbox.service = named.service and inbox.handled_at < $1 limit $2)";
 
 pub(crate) async fn park(on: &mut Connection, parked: &Parked) -> Result<(), Error> {
     sqlx::query(

@@ -3,7 +3,7 @@
 use rollout::{At, Model, RolloutId, Tenant, Version};
 
 use super::columns::{get, name, text};
-use super::dialect::number;
+use super::dialect::{number, old_rows};
 use super::rollouts::due_row;
 use super::{Connection, Row};
 use crate::rows::{BaselineRow, Due, JudgeRow, ObservationRow, TickRow};
@@ -188,40 +188,29 @@ pub(crate) async fn forget(
     minutes_before: At,
     limit: i64,
 ) -> Result<u64, Error> {
-    let old = sqlx::query(
-        "delete from observation where (tenant, model, version, source) in \
-         (select tenant, model, version, source from observation where sampled_at < $1 limit $2)",
-    )
-    .bind(observed_before.0)
-    .bind(limit)
-    .execute(&mut *on)
-    .await
-    .map_err(Error::of("forget observations"))?;
-    let minutes = sqlx::query(
-        "delete from baseline where (tenant, model, version, minute) in \
-         (select tenant, model, version, minute from baseline where minute < $1 limit $2)",
-    )
-    .bind(minutes_before.0)
-    .bind(limit)
-    .execute(on)
-    .await
-    .map_err(Error::of("forget baselines"))?;
+    let old = sqlx::query(old_rows!("observation", "where sampled_at < $1"))
+        .bind(observed_before.0)
+        .bind(limit)
+        .execute(&mut *on)
+        .await
+        .map_err(Error::of("forget observations"))?;
+    let minutes = sqlx::query(old_rows!("baseline", "where minute < $1"))
+        .bind(minutes_before.0)
+        .bind(limit)
+        .execute(on)
+        .await
+        .map_err(Error::of("forget baselines"))?;
     Ok(old.rows_affected() + minutes.rows_affected())
 }
 
 /// Takes ledgers away whose rollout ended before `before`.
 pub(crate) async fn forget_ledgers(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
-    let done = sqlx::query(
-        "delete from tick where (rollout_id, arm, tick) in \
-         (select tick.rollout_id, tick.arm, tick.tick from tick join rollout on rollout.id = tick.rollout_id \
-         where rollout.wake_at is null and rollout.updated_at < $1 limit $2)",
-    )
-    .bind(before.0)
-    .bind(limit)
-    .execute(on)
-    .await
-    .map_err(Error::of("forget ledgers"))?;
-    Ok(done.rows_affected())
+    let of_ended = old_rows!(
+        "tick",
+        "where exists (select 1 from rollout where id = tick.rollout_id and wake_at is null and updated_at < $1)"
+    );
+    let done = sqlx::query(of_ended).bind(before.0).bind(limit).execute(on).await;
+    Ok(done.map_err(Error::of("forget ledgers"))?.rows_affected())
 }
 
 pub(crate) async fn add_baseline(on: &mut Connection, row: &BaselineRow) -> Result<u64, Error> {

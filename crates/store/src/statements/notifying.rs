@@ -3,6 +3,7 @@
 use rollout::{At, RolloutId};
 
 use super::columns::{get, name, text};
+use super::dialect::old_rows;
 use super::log::transition;
 use super::{Connection, Row};
 use crate::delivery::{Delivery, Told};
@@ -134,15 +135,9 @@ pub(crate) async fn turned_back(on: &mut Connection, id: &RolloutId) -> Result<O
 
 /// Takes deliveries away that were settled, and are older than `before`.
 pub(crate) async fn forget(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
-    let done = sqlx::query(
-        "delete from delivery where (channel, rollout_id, version) in (select channel, rollout_id, version from delivery where since_at < $1 and state in ('sent', 'parked') limit $2)",
-    )
-    .bind(before.0)
-    .bind(limit)
-    .execute(on)
-    .await
-    .map_err(Error::of("forget deliveries"))?;
-    Ok(done.rows_affected())
+    let settled = old_rows!("delivery", "where since_at < $1 and state in ('sent', 'parked') order by since_at");
+    let done = sqlx::query(settled).bind(before.0).bind(limit).execute(on).await;
+    Ok(done.map_err(Error::of("forget deliveries"))?.rows_affected())
 }
 
 fn delivery_row(row: &Row) -> Result<Delivery, Error> {

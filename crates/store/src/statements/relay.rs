@@ -4,7 +4,7 @@ use rollout::{At, RolloutId};
 
 use super::chassis::list;
 use super::columns::{bad, get};
-use super::dialect::{listed, unheld};
+use super::dialect::{among, listed, unheld};
 use super::{Connection, Row};
 use crate::Error;
 use crate::relay::Placed;
@@ -38,10 +38,13 @@ pub(crate) async fn say(
 }
 
 pub(crate) const CLAIM: &str = concat!(
-    "update outbox set claimed_until = $3 where position in (select position from outbox \
-     where service = $1 and published_at is null and claimed_until < $2 order by position limit $4",
-    unheld!(),
-    ") returning position, tries, message_id, rollout_id, subject, headers, body, created_at"
+    "update outbox set claimed_until = $3 where ",
+    among!(
+        "position",
+        "select position from outbox where service = $1 and published_at is null and claimed_until < $2 order by position limit $4",
+        unheld!()
+    ),
+    " returning position, tries, message_id, rollout_id, subject, headers, body, created_at"
 );
 
 pub(crate) async fn claim(
@@ -108,8 +111,13 @@ pub(crate) async fn publish_again(on: &mut Connection, service: &str, lane: &str
     done.map(|done| done.rows_affected()).map_err(Error::of("publish again"))
 }
 
-pub(crate) const FORGET: &str = "delete from outbox where position in \
-    (select position from outbox where service = $1 and published_at < $2 order by published_at limit $3)";
+pub(crate) const FORGET: &str = concat!(
+    "delete from outbox where ",
+    among!(
+        "position",
+        "select position from outbox where service = $1 and published_at < $2 order by published_at limit $3"
+    )
+);
 
 pub(crate) async fn forget(on: &mut Connection, service: &str, before: At, limit: i64) -> Result<u64, Error> {
     let done = sqlx::query(FORGET).bind(service).bind(before.0).bind(limit).execute(on).await;

@@ -3,7 +3,7 @@
 use rollout::{At, Model, Rollout, RolloutId, Route, Stage, Tenant, Version};
 
 use super::columns::{bad, get, name, stage, text, unsigned};
-use super::dialect::{LOGGED, held, listed, logged};
+use super::dialect::{LOGGED, among, held, listed, logged};
 use super::log;
 use super::{Connection, Row};
 use crate::known::Known;
@@ -72,7 +72,7 @@ pub(crate) async fn scene(
 }
 
 pub(crate) const SCENES_HELD: &str =
-    select_scene!("where id in (select value ->> 0 from ", listed!("$1"), ")", held!());
+    select_scene!("where ", among!("id", "select value ->> 0 from ", listed!("$1")), held!());
 
 /// Reads the scenes of several rollouts at once, for those who will ask for them one by one in this transaction.
 pub(crate) async fn foresee(on: &mut Connection, known: Option<&mut Known>, ids: &[RolloutId]) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use rollout::{At, RolloutId, Tenant};
 use serde_json::Value;
 
 use super::columns::{get, name, text};
+use super::dialect::old_rows;
 use super::rollouts::due_row;
 use super::{Connection, Row};
 use crate::rows::{Due, IdempotencyRow, TargetRow, WorkloadRow};
@@ -166,13 +167,7 @@ pub(crate) async fn keep_answer(on: &mut Connection, tenant: &Tenant, key: &str,
 
 /// Takes answers away that are older than `before`.
 pub(crate) async fn forget_answers(on: &mut Connection, before: At, limit: i64) -> Result<u64, Error> {
-    let done = sqlx::query(
-        "delete from idempotency where (tenant, key) in (select tenant, key from idempotency where created_at < $1 limit $2)",
-    )
-    .bind(before.0)
-    .bind(limit)
-    .execute(on)
-    .await
-    .map_err(Error::of("forget answers"))?;
-    Ok(done.rows_affected())
+    let old = old_rows!("idempotency", "where created_at < $1 order by created_at");
+    let done = sqlx::query(old).bind(before.0).bind(limit).execute(on).await;
+    Ok(done.map_err(Error::of("forget answers"))?.rows_affected())
 }
