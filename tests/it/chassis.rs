@@ -3,4 +3,5 @@
 mod admin;
 mod clock;
 mod configuration;
-mod deadlines;
+mod postgres;
+mod sqlite;

@@ -11,6 +11,8 @@ use serde_json::json;
 use store::{Change, Due, Rows, Store, WorkloadRow};
 use tokio::sync::Semaphore;
 
+use super::{Home, home};
+
 const NOON: At = At(1_800_000_000_000);
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -119,15 +121,14 @@ fn over(mut row: WorkloadRow) -> Commit {
 }
 
 /// A process with rows that wait: name, and milliseconds after noon.
-async fn process(rows: &[(&str, i64)]) -> (Core, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
+async fn process(rows: &[(&str, i64)]) -> (Core, Home) {
+    let (store, home) = home().await;
     let mut tx = store.begin().await.unwrap();
     for (name, after) in rows {
         tx.apply(&Change::Workload(Box::new(row_of(&of(name), Some(NOON.plus_ms(*after)))))).await.unwrap();
     }
     tx.commit().await.unwrap();
-    (Core::start(store, Clock::manual(NOON)).await.unwrap(), folder)
+    (Core::start(store, Clock::manual(NOON)).await.unwrap(), home)
 }
 
 async fn eventually(what: &str, holds: impl Fn() -> bool) {

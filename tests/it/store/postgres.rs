@@ -3,12 +3,14 @@
 use super::*;
 use crate::postgres::Postgres;
 
+mod chain;
 #[path = "contract/all.rs"]
 #[expect(clippy::duplicate_mod, reason = "each engine runs the same tests")]
 mod contract;
 mod explaining;
 mod losing;
 mod racing;
+mod replicas;
 mod schema;
 
 async fn with_store(test: impl AsyncFn(Store)) {
