@@ -8,7 +8,9 @@ mod stops;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use judge::Span;
 use proto::RolloutCommand;
 use rollout::At;
 use store::{Outgoing, Placed, Rows, Store, Tx};
@@ -21,7 +23,11 @@ pub use stops::{Heard, Stops};
 use crate::clock::Clock;
 use crate::commit::Say;
 use crate::consumers::Consumer;
-use crate::say::{Stamped, say_now};
+use crate::metrics::Metrics;
+use crate::say::{Stamped, outgoing, say_now};
+
+/// Messages of this process are kept this long after they were said.
+const KEPT: Span = Span(10 * 60 * 1000);
 
 /// A bucket of values with compare-and-set and watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +77,13 @@ pub type Values = Arc<BTreeMap<String, Entry>>;
 pub enum Bus {
     /// Within one process, over the rows of its store.
     InProcess(in_process::InProcess),
+    /// On a nats-server.
+    JetStream {
+        /// Its buckets and stops.
+        values: Box<jet_stream::JetStream>,
+        /// Its messages.
+        messages: Box<jet_stream::Messages>,
+    },
 }
 
 impl Bus {
@@ -82,10 +95,23 @@ impl Bus {
         Ok(Self::InProcess(in_process::InProcess::open(store.clone(), clock.clone()).await?))
     }
 
+    /// The bus of the distributed form. What `services` say is published out of the store from now on.
+    #[must_use]
+    pub fn jet_stream(
+        values: jet_stream::JetStream,
+        services: &'static [&'static str],
+        (store, clock): (&Store, &Clock),
+        metrics: &Metrics,
+    ) -> Self {
+        let messages = values.messages_of(services, (store.clone(), clock.clone()), metrics);
+        Self::JetStream { values: Box::new(values), messages: Box::new(messages) }
+    }
+
     /// A durable consumer's end.
     pub(crate) fn subscribe(&self, consumer: &Consumer) -> Subscription {
         match self {
             Self::InProcess(bus) => Subscription::InProcess(bus.subscribe(consumer)),
+            Self::JetStream { messages, .. } => Subscription::JetStream(messages.subscribe(consumer)),
         }
     }
 
@@ -94,17 +120,19 @@ impl Bus {
     ///
     /// # Errors
     /// When the store does not take them.
-    pub(crate) async fn say(&self, tx: &mut Tx, messages: Vec<Outgoing>) -> Result<Vec<Placed>, store::Error> {
-        let said = match self {
-            Self::InProcess(_) => tx.say(&messages).await?,
+    pub(crate) async fn say(&self, tx: &mut Tx, says: Vec<Outgoing>) -> Result<Vec<Placed>, store::Error> {
+        let placed = match self {
+            Self::InProcess(_) => tx.say(&says).await?,
+            Self::JetStream { messages, .. } => messages.say(tx, &says).await?,
         };
-        Ok(Placed::of(messages, said))
+        Ok(Placed::of(says, placed))
     }
 
     /// Hands over what was committed.
     pub(crate) fn announce(&self, said: &[Placed]) {
         match self {
             Self::InProcess(bus) => bus.announce(said),
+            Self::JetStream { messages, .. } => messages.announce(said),
         }
     }
 
@@ -115,6 +143,7 @@ impl Bus {
     pub async fn publish(&self, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), Error> {
         match self {
             Self::InProcess(bus) => Ok(say_now(self, bus.begin().await?, stamped, says).await?),
+            Self::JetStream { messages, .. } => messages.publish(&outgoing(stamped, says)).await,
         }
     }
 
@@ -123,6 +152,7 @@ impl Bus {
     pub fn commits(&self) -> watch::Receiver<i64> {
         match self {
             Self::InProcess(bus) => bus.commits(),
+            Self::JetStream { messages, .. } => messages.commits(),
         }
     }
 
@@ -131,6 +161,7 @@ impl Bus {
     pub fn watch(&self, bucket: Bucket) -> watch::Receiver<Values> {
         match self {
             Self::InProcess(bus) => bus.watch(bucket),
+            Self::JetStream { values, .. } => values.watch(bucket),
         }
     }
 
@@ -142,6 +173,7 @@ impl Bus {
     pub async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
         match self {
             Self::InProcess(bus) => bus.put(bucket, key, entry).await,
+            Self::JetStream { values, .. } => values.put(bucket, key, entry).await,
         }
     }
 
@@ -152,6 +184,7 @@ impl Bus {
     pub async fn set(&self, bucket: Bucket, key: &str, value: String) -> Result<(), Error> {
         match self {
             Self::InProcess(bus) => bus.set(bucket, key, value).await,
+            Self::JetStream { values, .. } => values.set(bucket, key, &value).await,
         }
     }
 
@@ -162,6 +195,7 @@ impl Bus {
     pub(crate) async fn backlog(&self, rows: &mut Rows<'_>) -> Result<Backlog, store::Error> {
         match self {
             Self::InProcess(bus) => bus.backlog(rows).await,
+            Self::JetStream { messages, .. } => messages.backlog(rows).await,
         }
     }
 
@@ -172,6 +206,7 @@ impl Bus {
     pub(crate) async fn waiting(&self, rows: &mut Rows<'_>, most: i64) -> Result<(i64, Option<At>), store::Error> {
         match self {
             Self::InProcess(bus) => rows.waiting(bus.passed(), most).await,
+            Self::JetStream { messages, .. } => messages.waiting(rows, most).await,
         }
     }
 
@@ -179,6 +214,7 @@ impl Bus {
     pub(crate) fn is_looking(&self) -> bool {
         match self {
             Self::InProcess(bus) => bus.is_looking(),
+            Self::JetStream { .. } => false,
         }
     }
 
@@ -188,11 +224,13 @@ impl Bus {
     /// # Errors
     /// When the bus does not answer: the stop may be heard all the same.
     pub async fn stop(&self, stamped: &Stamped<'_>, id: &str, command: &RolloutCommand) -> Result<(), Error> {
-        let _ = (stamped, id);
         match self {
-            Self::InProcess(bus) => bus.stop(command),
+            Self::InProcess(bus) => {
+                bus.stop(command);
+                Ok(())
+            }
+            Self::JetStream { values, .. } => values.stop(stamped, id, command).await,
         }
-        Ok(())
     }
 
     /// Whether a value was put so lately that nobody need put it again to keep it: those of [`Bucket::Router`] end with time, where
@@ -201,6 +239,7 @@ impl Bus {
     pub fn is_fresh(&self, bucket: Bucket, key: &str) -> bool {
         match self {
             Self::InProcess(bus) => bus.watch(bucket).borrow().contains_key(key),
+            Self::JetStream { values, .. } => values.is_fresh(bucket, key),
         }
     }
 
@@ -209,6 +248,7 @@ impl Bus {
     pub fn stops(&self) -> Stops {
         match self {
             Self::InProcess(bus) => bus.stops(),
+            Self::JetStream { values, .. } => values.stops(),
         }
     }
 
@@ -220,13 +260,34 @@ impl Bus {
     pub async fn put_first(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
         match self {
             Self::InProcess(bus) => bus.put_first(bucket, key, entry).await,
+            Self::JetStream { values, .. } => values.put(bucket, key, entry).await,
         }
     }
 
-    /// The position up to which every consumer has settled what is its own.
-    pub(crate) fn passed(&self) -> i64 {
+    /// Why the process can't be given work, if that is for want of a bus.
+    pub(crate) fn ailing(&self) -> Option<String> {
         match self {
-            Self::InProcess(bus) => bus.passed(),
+            Self::InProcess(_) => None,
+            Self::JetStream { values, .. } => values.ailing(),
+        }
+    }
+
+    /// Takes away what nobody needs any more; gives how many rows went: [`store::SWEEP`] or more means that there may be more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn sweep(&self, store: &Store, now: At) -> Result<u64, store::Error> {
+        match self {
+            Self::InProcess(bus) => store.sweep(bus.passed(), now.plus_ms(-KEPT.ms()), now).await,
+            Self::JetStream { messages, .. } => Ok(store.sweep(0, At(0), now).await? + messages.sweep().await?),
+        }
+    }
+
+    /// Publishes what was handed over before, and ends.
+    pub(crate) async fn drain(&self) {
+        match self {
+            Self::InProcess(_) => {}
+            Self::JetStream { messages, .. } => messages.drain().await,
         }
     }
 }
@@ -247,6 +308,8 @@ pub(crate) struct Backlog {
 pub(crate) enum Subscription {
     /// Reads the rows.
     InProcess(in_process::Subscription),
+    /// Asks a server.
+    JetStream(jet_stream::subscription::Subscription),
 }
 
 impl Subscription {
@@ -254,9 +317,19 @@ impl Subscription {
     ///
     /// # Errors
     /// When the bus does not answer; ask again after a while.
-    pub(crate) async fn next(&self) -> Result<Vec<Received>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<Received>, Error> {
         match self {
             Self::InProcess(subscription) => Ok(subscription.next().await?),
+            Self::JetStream(subscription) => subscription.next().await,
+        }
+    }
+
+    /// Gives back what has arrived and nobody has taken: it comes again after `delay`, to another process.
+    pub(crate) async fn close(self, delay: Duration) {
+        match self {
+            // What is not settled is found by whoever starts next.
+            Self::InProcess(_) => {}
+            Self::JetStream(subscription) => subscription.close(delay).await,
         }
     }
 }

@@ -9,22 +9,28 @@ use proto::envelope::Event;
 use proto::{Message, Unreadable};
 use rollout::At;
 use store::Class;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
-use crate::bus::Received;
+use crate::back_off::BackOff;
+use crate::bus::{Received, Subscription};
 use crate::consumers::Consumer;
 use crate::core::Core;
 use crate::failpoint;
 use crate::handler::{Cause, Failure, Handler, Incoming};
 use crate::metrics::ByService;
+use crate::outage::Outage;
 use crate::park::{Hopeless, park};
 use crate::step::{Ended, Taken, step, step_together};
 use crate::telemetry::cause_span;
 use crate::wheel::Arm;
 
-/// The wait after a failure, doubled each time up to the second figure.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// The wait after a failure.
+const AGAIN: BackOff = BackOff(Duration::from_millis(100), Duration::from_secs(5));
+/// The wait of a message that could not be settled as long as its consumer was patient: others go on meanwhile.
+const LATER: BackOff = BackOff(Duration::from_millis(100), Duration::from_secs(30));
+/// What nobody has begun with when the process stops comes to another one after this.
+const SOON: Duration = Duration::from_millis(100);
 /// A service that a statement or a permission stops for this long is broken: another release of it must start.
 const BROKEN_LIMIT: Duration = Duration::from_secs(30);
 /// A message that was in hand at this many deaths is parked: it kills us.
@@ -33,53 +39,109 @@ const DEATHS: i64 = 5;
 pub(crate) const KILLS_US: &str = "kills_us";
 
 /// Takes messages until the process stops; what is in hand then is finished.
-pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &Consumer, arm: Arm) {
-    let subscription = core.bus.subscribe(consumer);
-    let slots = Arc::new(Semaphore::new(H::PARALLEL));
-    let mut wait = BACK_OFF.0;
-    while core.health.is_well(H::NAME) {
-        let next = tokio::select! { next = subscription.next() => next, () = core.stop.cancelled() => return };
-        let batch = match next {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::warn!(service = H::NAME, "can't read the stream, trying again in {wait:?}: {error:#}");
-                tokio::select! { () = tokio::time::sleep(wait) => {}, () = core.stop.cancelled() => return }
-                wait = (wait * 2).min(BACK_OFF.1);
-                continue;
+pub(crate) async fn consume<H: Handler>(core: Core, handler: Arc<H>, consumer: &'static Consumer, arm: Arm) {
+    let mut subscription = core.bus.subscribe(consumer);
+    let outage = Outage::new(consumer.patience);
+    let consuming =
+        Consuming { core, handler, arm, outage: Arc::new(outage), slots: Arc::new(Semaphore::new(H::PARALLEL)) };
+    consuming.run(&mut subscription).await;
+    subscription.close(SOON).await;
+}
+
+/// A consumer at work.
+struct Consuming<H> {
+    core: Core,
+    handler: Arc<H>,
+    arm: Arm,
+    outage: Arc<Outage>,
+    slots: Arc<Semaphore>,
+}
+
+impl<H> Clone for Consuming<H> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+            handler: Arc::clone(&self.handler),
+            arm: self.arm.clone(),
+            outage: Arc::clone(&self.outage),
+            slots: Arc::clone(&self.slots),
+        }
+    }
+}
+
+/// What became of a message in hand.
+enum Took {
+    Settled,
+    /// It was tried as long as one can wait for it.
+    InVain,
+    /// The process stopped first.
+    Stopped,
+}
+
+impl<H: Handler> Consuming<H> {
+    async fn run(&self, subscription: &mut Subscription) {
+        let mut tries = 0;
+        while self.core.health.is_well(H::NAME) {
+            let next = tokio::select! { next = subscription.next() => next, () = self.core.stop.cancelled() => return };
+            match next {
+                Ok(batch) => {
+                    tries = 0;
+                    self.take(batch).await;
+                }
+                Err(error) => {
+                    let wait = AGAIN.after(tries);
+                    tracing::warn!(service = H::NAME, "can't read the stream, trying again in {wait:?}: {error:#}");
+                    tokio::select! { () = tokio::time::sleep(wait) => {}, () = self.core.stop.cancelled() => return }
+                    tries += 1;
+                }
             }
-        };
-        wait = BACK_OFF.0;
-        if is_taken_together(&core, &*handler, &batch, &arm).await {
+        }
+    }
+
+    async fn take(&self, batch: Vec<Received>) {
+        if is_taken_together(&self.core, &*self.handler, &batch, &self.arm).await {
             let _ = failpoint::reach("consumer_before_ack").await;
-            batch.iter().for_each(|received| received.handle.settled());
-            continue;
+            for received in &batch {
+                self.settled(received).await;
+            }
+            return;
         }
         for received in batch {
-            let slot = tokio::select! {
-                biased;
-                () = core.stop.cancelled() => return,
-                slot = Arc::clone(&slots).acquire_owned() => slot,
-            };
-            let Ok(slot) = slot else { return };
-            if !core.health.is_well(H::NAME) {
-                return;
-            }
-            let (core_of_one, handler, arm) = (core.clone(), Arc::clone(&handler), arm.clone());
-            let one = async move {
-                if take(&core_of_one, &*handler, &received, &arm).await {
-                    received.handle.settled();
+            match self.slot().await {
+                None => received.handle.give_back(SOON).await,
+                Some(_slot) if H::PARALLEL == 1 => self.take_one(&received).await,
+                Some(slot) => {
+                    let consuming = self.clone();
+                    self.core.tasks.spawn(async move {
+                        consuming.take_one(&received).await;
+                        drop(slot);
+                    });
                 }
-            };
-            if H::PARALLEL == 1 {
-                one.await;
-                drop(slot);
-            } else {
-                core.tasks.spawn(async move {
-                    one.await;
-                    drop(slot);
-                });
             }
         }
+    }
+
+    /// Leave to begin with one more; none when the process stops or the service takes no more.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        let slot = tokio::select! {
+            biased;
+            () = self.core.stop.cancelled() => None,
+            slot = Arc::clone(&self.slots).acquire_owned() => slot.ok(),
+        };
+        slot.filter(|_| self.core.health.is_well(H::NAME))
+    }
+
+    async fn take_one(&self, received: &Received) {
+        match take(&self.core, &*self.handler, received, (&self.arm, &self.outage)).await {
+            Took::Settled => self.settled(received).await,
+            Took::InVain => received.handle.give_back(LATER.after(received.handle.deliveries() - 1)).await,
+            Took::Stopped => received.handle.give_back(SOON).await,
+        }
+    }
+
+    async fn settled(&self, received: &Received) {
+        self.outage.is_over();
+        received.handle.settled(self.core.stop.is_cancelled()).await;
     }
 }
 
@@ -115,18 +177,21 @@ pub(crate) async fn settled_together<H: Handler>(core: &Core, handler: &H, cause
     }
 }
 
-/// Settles one message, however long the database or the outside world makes it wait; `false` when the process stopped first.
-async fn take<H: Handler>(core: &Core, handler: &H, received: &Received, arm: &Arm) -> bool {
+/// Settles one message, as long as its consumer can wait for the database and the outside world.
+async fn take<H: Handler>(core: &Core, handler: &H, received: &Received, (arm, outage): (&Arm, &Outage)) -> Took {
     let (incoming, source, id) = match door(received) {
         Ok(incoming) => (Ok(incoming.clone()), incoming.source, incoming.id),
-        Err(unreadable) => (Err(unreadable), received.known_as.0.clone(), received.known_as.1.clone()),
+        Err(unreadable) => {
+            let (source, id) = received.known_as();
+            (Err(unreadable), source, id)
+        }
     };
-    let (mut wait, mut tries) = (BACK_OFF.0, 0);
+    let mut tries = 0;
     let began = Instant::now();
     loop {
         tries += 1;
         let hopeless = |reason, error| {
-            let tries = if reason == KILLS_US { DEATHS } else { tries };
+            let tries = if reason == KILLS_US { DEATHS } else { i64::from(tries) };
             Hopeless { service: H::NAME, source: &source, id: &id, reason, error, tries }
         };
         let settled = match &incoming {
@@ -138,14 +203,17 @@ async fn take<H: Handler>(core: &Core, handler: &H, received: &Received, arm: &A
                 other => other,
             },
         };
-        let Err(failure) = settled else { return true };
+        let Err(failure) = settled else { return Took::Settled };
+        let wait = AGAIN.after(tries - 1);
         core.metrics.retried.get_or_create(&ByService { service: H::NAME }).inc();
         tracing::warn!(service = H::NAME, fact.id = id, "message {id} has to wait {wait:?}: {}", chain(&failure));
         if failure.class() == Class::Code && began.elapsed() > BROKEN_LIMIT {
             core.give_up(H::NAME, &chain(&failure));
         }
-        tokio::select! { () = tokio::time::sleep(wait) => {}, () = core.stop.cancelled() => return false }
-        wait = (wait * 2).min(BACK_OFF.1);
+        if outage.is_too_long(began) {
+            return Took::InVain;
+        }
+        tokio::select! { () = tokio::time::sleep(wait) => {}, () = core.stop.cancelled() => return Took::Stopped }
     }
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 const ACK_WAIT: Duration = Duration::from_secs(4);
 /// Messages in hand at once, over all replicas.
 const IN_HAND_MAX: i64 = 256;
+/// A message that has to wait for something is kept in hand this long, and tried again; then it comes again later.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A durable consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,20 +25,32 @@ pub struct Consumer {
     pub ack_wait: Duration,
     /// How many messages may be in hand at once, over all replicas.
     pub in_hand_max: i64,
+    /// How long a message that can't be settled yet is kept in hand and tried again before it is given back.
+    pub patience: Duration,
 }
 
 impl Consumer {
     /// A consumer with the usual limits.
     #[must_use]
     pub const fn new(name: &'static str, filters: &'static [&'static str]) -> Self {
-        Self { name, filters, ack_wait: ACK_WAIT, in_hand_max: IN_HAND_MAX }
+        Self { name, filters, ack_wait: ACK_WAIT, in_hand_max: IN_HAND_MAX, patience: PATIENCE }
     }
 
-    const fn waiting(self, ack_wait: Duration) -> Self {
+    /// With another patience.
+    #[must_use]
+    pub const fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// With another wait for a sign of life.
+    #[must_use]
+    pub const fn waiting(self, ack_wait: Duration) -> Self {
         Self { ack_wait, ..self }
     }
 
-    const fn holding(self, in_hand_max: i64) -> Self {
+    /// With another limit of what may be in hand.
+    #[must_use]
+    pub const fn holding(self, in_hand_max: i64) -> Self {
         Self { in_hand_max, ..self }
     }
 }

@@ -16,9 +16,9 @@ use crate::handler::Handler;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::prometheus::Prometheus;
-use crate::relay::sweep;
 use crate::replay::unpark;
 use crate::run::until_signal;
+use crate::sweep::sweep;
 use crate::telemetry::flush;
 use crate::wheel::{Arm, Pulse, turn};
 
@@ -60,12 +60,18 @@ impl Core {
     /// When the store does not answer.
     pub async fn start(store: Store, clock: Clock) -> Result<Self, store::Error> {
         let bus = Bus::in_process(&store, &clock).await?;
+        Ok(Self::start_on(bus, store, clock, Metrics::default()))
+    }
+
+    /// Starts what belongs to no service, on a bus that is there.
+    #[must_use]
+    pub fn start_on(bus: Bus, store: Store, clock: Clock, metrics: Metrics) -> Self {
         let started_at = clock.now();
         let core = Self {
             store,
             bus,
             clock,
-            metrics: Metrics::default(),
+            metrics,
             prometheus: None,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -76,7 +82,7 @@ impl Core {
         core.tasks.spawn(sweep(core.clone()));
         let metrics = core.metrics.clone();
         core.tasks.spawn(core.clock.clone().keep(core.stop.clone(), move || metrics.clock_jumped()));
-        Ok(core)
+        core
     }
 
     /// Somebody said a word about a parked message: its service looks at once.
@@ -106,6 +112,7 @@ impl Core {
         self.stop.cancel();
         self.tasks.close();
         let drained = tokio::time::timeout(STOP_LIMIT, self.tasks.wait()).await.is_ok();
+        self.bus.drain().await;
         // A connection that is still out must not keep the process: what it wrote is safe or rolled back.
         let closed = tokio::time::timeout(CLOSE_LIMIT, self.store.close()).await.is_ok();
         flush().await;

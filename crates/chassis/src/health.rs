@@ -93,7 +93,10 @@ impl Core {
             return false;
         }
         let why = match self.backlog().await {
-            Ok(backlog) => self.health.ailing().or(backlog.map(|_| "messages pile up".to_owned())),
+            Ok(backlog) => {
+                let piling = || backlog.map(|_| "messages pile up".to_owned());
+                self.bus.ailing().or_else(|| self.health.ailing()).or_else(piling)
+            }
             Err(error) => Some(format!("the database does not answer: {error}")),
         };
         if self.health.is_news(why.as_deref())

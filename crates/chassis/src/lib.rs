@@ -5,6 +5,7 @@
 //! as arguments, so that the same code can run under a scheduler that is not tokio's.
 
 pub mod admin;
+mod back_off;
 mod bus;
 mod clock;
 mod commit;
@@ -17,20 +18,21 @@ mod fence;
 mod handler;
 mod health;
 mod metrics;
+mod outage;
 pub mod outbound;
 mod park;
 mod prometheus;
 mod promotion;
-mod relay;
 mod replay;
 mod roster;
 mod run;
 mod say;
 mod step;
+mod sweep;
 mod telemetry;
 mod wheel;
 
-pub use bus::jet_stream::{Connection, Done, JetStream, NatsUrl, NoNatsUrl, Size, Wanted, init};
+pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, init};
 pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values};
 pub use clock::{Clock, Compared, compare};
 pub use commit::{Commit, Say};

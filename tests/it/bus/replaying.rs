@@ -49,17 +49,20 @@ fn mended<const NUMBER: usize>(fails: usize) -> Arc<Clerk<NUMBER>> {
 
 #[tokio::test]
 async fn a_replayed_message_is_handled_again_under_its_id() {
-    let (process, clerk) = (Process::start().await, mended::<HEARS_ALL>(1));
-    let id = process.parks(&clerk).await;
-    assert_eq!(process.outcome("bad").await, "parked");
-    assert!(process.ask(&id, Unpark::Replay).await);
-    let done = process.done(&id).await;
-    assert_eq!((done.outcome.as_str(), done.asked.actor.as_str(), done.why), ("applied", "ann", None));
-    assert_eq!((process.outcome("bad").await.as_str(), clerk.heard()), ("applied", vec!["bad".to_owned(); 2]));
-    assert!(process.parked().await.is_empty());
-    let row = process.core.store.reader().await.unwrap().rows().parked_one(&id).await.unwrap().unwrap();
-    assert_eq!((row.replayed_by.as_deref(), row.reason.as_str()), (Some("ann"), "bad_state"));
-    assert!(!process.ask(&id, Unpark::Replay).await, "what is no longer parked can't be replayed");
+    each_form(async |form| {
+        let (process, clerk) = (Process::on(&form).await, mended::<HEARS_ALL>(1));
+        let id = process.parks(&clerk).await;
+        assert_eq!(process.outcome("bad").await, "parked");
+        assert!(process.ask(&id, Unpark::Replay).await);
+        let done = process.done(&id).await;
+        assert_eq!((done.outcome.as_str(), done.asked.actor.as_str(), done.why), ("applied", "ann", None));
+        assert_eq!((process.outcome("bad").await.as_str(), clerk.heard()), ("applied", vec!["bad".to_owned(); 2]));
+        assert!(process.parked().await.is_empty());
+        let row = process.core.store.reader().await.unwrap().rows().parked_one(&id).await.unwrap().unwrap();
+        assert_eq!((row.replayed_by.as_deref(), row.reason.as_str()), (Some("ann"), "bad_state"));
+        assert!(!process.ask(&id, Unpark::Replay).await, "what is no longer parked can't be replayed");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -77,20 +80,23 @@ async fn a_replayed_message_that_still_can_not_work_stays_parked_and_can_be_aske
 
 #[tokio::test]
 async fn a_dropped_message_leaves_a_trace_and_does_not_come_again() {
-    let (process, clerk) = (Process::start().await, mended::<HEARS_ALL>(1));
-    let id = process.parks(&clerk).await;
-    process.ask(&id, Unpark::Drop).await;
-    let done = process.done(&id).await;
-    assert_eq!((done.outcome.as_str(), done.asked.reason.as_deref()), ("dropped", Some("mended")));
-    assert_eq!(
-        process.core.store.reader().await.unwrap().rows().parked_one(&id).await.unwrap().map(|row| row.id),
-        None
-    );
-    let process = process.restart().await;
-    serve_handler(&process.core, &clerk);
-    process.say(&["next"]).await;
-    process.settles::<HEARS_ALL>("next").await;
-    assert_eq!(clerk.heard(), ["bad", "next"]);
+    each_form(async |form| {
+        let (process, clerk) = (Process::on(&form).await, mended::<HEARS_ALL>(1));
+        let id = process.parks(&clerk).await;
+        process.ask(&id, Unpark::Drop).await;
+        let done = process.done(&id).await;
+        assert_eq!((done.outcome.as_str(), done.asked.reason.as_deref()), ("dropped", Some("mended")));
+        assert_eq!(
+            process.core.store.reader().await.unwrap().rows().parked_one(&id).await.unwrap().map(|row| row.id),
+            None
+        );
+        let process = process.restart().await;
+        serve_handler(&process.core, &clerk);
+        process.say(&["next"]).await;
+        process.settles::<HEARS_ALL>("next").await;
+        assert_eq!(clerk.heard(), ["bad", "next"]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use proto::RolloutCommand;
 use proto::subject::fits;
 use store::{BusValue, Placed, Rows, Said, Store, Tx};
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::Instant;
 
 use super::stops::{Heard, STOPS_MAX, Stops};
 use super::{Backlog, Bucket, Entry, Error, Handle, Received, Values};
@@ -17,7 +18,7 @@ use crate::consumers::Consumer;
 use crate::failpoint;
 
 /// Rows read at once.
-const BATCH: i64 = 100;
+const BATCH: usize = 100;
 /// A wake-up that got lost, which none should, costs at most this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,6 +45,7 @@ struct Place {
     name: &'static str,
     filters: &'static [&'static str],
     lane: &'static str,
+    in_hand_max: usize,
     progress: Mutex<Progress>,
     wake: Notify,
 }
@@ -53,6 +55,15 @@ struct Place {
 struct Progress {
     read: i64,
     in_hand: BTreeSet<i64>,
+    given_back: Vec<GivenBack>,
+}
+
+/// A row that comes again.
+#[derive(Debug, Clone, Copy)]
+struct GivenBack {
+    position: i64,
+    deliveries: u32,
+    due: Instant,
 }
 
 impl InProcess {
@@ -82,6 +93,7 @@ impl InProcess {
             name: consumer.name,
             filters: consumer.filters,
             lane: lane(consumer.filters),
+            in_hand_max: usize::try_from(consumer.in_hand_max).unwrap_or(usize::MAX),
             progress: Mutex::default(),
             wake: Notify::new(),
         });
@@ -225,6 +237,23 @@ impl Place {
         if position > progress.read { self.takes(subject) } else { progress.in_hand.contains(&position) }
     }
 
+    /// The position that was read last, and how many more may be in hand.
+    fn room(&self) -> (i64, usize) {
+        let progress = self.progress();
+        (progress.read, self.in_hand_max.saturating_sub(progress.in_hand.len()))
+    }
+
+    /// What comes again now.
+    fn due(&self) -> Vec<GivenBack> {
+        let now = Instant::now();
+        self.progress().given_back.iter().filter(|given_back| given_back.due <= now).copied().collect()
+    }
+
+    fn look_again(&self) -> Instant {
+        let first = self.progress().given_back.iter().map(|given_back| given_back.due).min();
+        (Instant::now() + LOOK_AGAIN).min(first.unwrap_or_else(|| Instant::now() + LOOK_AGAIN))
+    }
+
     fn passed(&self) -> i64 {
         let progress = self.progress();
         progress.in_hand.first().map_or(progress.read, |oldest| oldest - 1)
@@ -248,16 +277,27 @@ pub(crate) struct Subscription {
 pub(crate) struct Held {
     place: Arc<Place>,
     position: i64,
-    is_old: bool,
+    deliveries: u32,
 }
 
 impl Held {
-    pub(super) const fn was_delivered_before(&self) -> bool {
-        self.is_old
+    pub(super) const fn deliveries(&self) -> u32 {
+        self.deliveries
     }
 
     pub(super) fn settled(&self) {
-        self.place.progress().in_hand.remove(&self.position);
+        let mut progress = self.place.progress();
+        let was_full = progress.in_hand.len() >= self.place.in_hand_max;
+        progress.in_hand.remove(&self.position);
+        if was_full {
+            self.place.wake.notify_one();
+        }
+    }
+
+    pub(super) fn give_back(&self, delay: Duration) {
+        let again = GivenBack { position: self.position, deliveries: self.deliveries + 1, due: Instant::now() + delay };
+        self.place.progress().given_back.push(again);
+        self.place.wake.notify_one();
     }
 }
 
@@ -266,8 +306,12 @@ impl Subscription {
     /// settled.
     pub(super) async fn next(&self) -> Result<Vec<Received>, store::Error> {
         loop {
-            let read = self.place.progress().read;
-            let (end, rows) = self.read_after(read).await?;
+            let again = self.given_back().await?;
+            if !again.is_empty() {
+                return Ok(failpoint::deliver(self.place.name, again));
+            }
+            let (read, room) = self.place.room();
+            let (end, rows) = if room > 0 { self.read_after(read, room).await? } else { (read, Vec::new()) };
             let is_empty = rows.is_empty();
             let mine: Vec<Said> = rows.into_iter().filter(|row| self.place.takes(&row.subject)).collect();
             {
@@ -276,38 +320,52 @@ impl Subscription {
                 progress.read = end;
             }
             if !mine.is_empty() {
-                let received = mine.into_iter().map(|row| self.received(row)).collect();
+                let deliveries = |row: &Said| if row.position <= self.born_at { 2 } else { 1 };
+                let received = mine.into_iter().map(|row| self.received(deliveries(&row), row)).collect();
                 return Ok(failpoint::deliver(self.place.name, received));
             }
             if is_empty {
-                let _ = tokio::time::timeout(LOOK_AGAIN, self.place.wake.notified()).await;
+                let _ = tokio::time::timeout_at(self.place.look_again(), self.place.wake.notified()).await;
             }
         }
+    }
+
+    /// What was given back, and whose time has come.
+    async fn given_back(&self) -> Result<Vec<Received>, store::Error> {
+        let due = self.place.due();
+        let mut again = Vec::with_capacity(due.len());
+        for GivenBack { position, deliveries, .. } in due {
+            let rows = self.store.reader().await?.rows().said_after(position - 1, "", 1).await?;
+            let found = rows.into_iter().filter(|row| row.position == position);
+            again.extend(found.map(|row| self.received(deliveries, row)));
+            self.place.progress().given_back.retain(|given_back| given_back.position != position);
+        }
+        Ok(again)
     }
 
     /// Some rows of the consumer's lane, and the position up to which there are no others of it. Where there seem to be none, the
     /// stream's end is read before they are looked for again: what is committed between the two reads is behind it.
-    async fn read_after(&self, read: i64) -> Result<(i64, Vec<Said>), store::Error> {
+    async fn read_after(&self, read: i64, room: usize) -> Result<(i64, Vec<Said>), store::Error> {
+        let limit = i64::try_from(room.min(BATCH)).unwrap_or(i64::MAX);
         let mut reader = self.store.reader().await?;
-        let mut rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
+        let mut rows = reader.rows().said_after(read, self.place.lane, limit).await?;
         let mut end = read;
         if rows.is_empty() {
             end = reader.rows().last_position().await?.max(read);
-            rows = reader.rows().said_after(read, self.place.lane, BATCH).await?;
+            rows = reader.rows().said_after(read, self.place.lane, limit).await?;
         }
         Ok((rows.last().map_or(end, |last| last.position), rows))
     }
 
-    fn received(&self, row: Said) -> Received {
-        let held =
-            Held { place: Arc::clone(&self.place), position: row.position, is_old: row.position <= self.born_at };
+    fn received(&self, deliveries: u32, row: Said) -> Received {
+        let held = Held { place: Arc::clone(&self.place), position: row.position, deliveries };
         Received {
             subject: row.subject,
             headers: row.headers,
             body: row.body.into(),
             said_at: row.created_at,
             place: row.position.to_string(),
-            known_as: (format!("/tidegate/{}", row.service), row.message_id),
+            put_by: (format!("/tidegate/{}", row.service), row.message_id),
             handle: Handle::InProcess(held),
         }
     }

@@ -7,22 +7,32 @@ mod found;
 mod init;
 mod kept;
 mod link;
+mod messages;
+mod publish;
+mod queue;
+mod relay;
+mod repair;
 mod step;
 mod stops;
 mod streams;
+pub(crate) mod subscription;
 
 use proto::{Message, RolloutCommand};
+use store::Store;
 use tokio::sync::watch;
 
 pub use address::{NatsUrl, NoNatsUrl};
 pub use connection::Connection;
 pub use init::{Done, Wanted, init};
+pub use messages::Messages;
 pub use streams::Size;
 
 use super::{Bucket, Entry, Error, Stops, Values};
+use crate::clock::Clock;
 use crate::commit::Say;
 use crate::metrics::Metrics;
 use crate::say::{Stamped, row};
+use relay::Outbox;
 
 /// A bus over a nats-server.
 #[derive(Debug, Clone)]
@@ -41,6 +51,16 @@ impl JetStream {
             buckets: buckets::Buckets::open(connection, watched, metrics),
             stops: stops::Stops::open(connection, hears_stops),
         }
+    }
+
+    /// Begins to publish what `services` say.
+    pub(super) fn messages_of(
+        &self,
+        services: &'static [&'static str],
+        (store, clock): (Store, Clock),
+        metrics: &Metrics,
+    ) -> Messages {
+        Messages::start(self.connection.clone(), Outbox { store, clock, services }, metrics)
     }
 
     /// Ends once everything that is watched was read: before, every bucket seems to be empty.

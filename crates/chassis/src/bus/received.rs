@@ -1,9 +1,13 @@
-//! A message as a consumer takes it from either arm, and what the consumer does about it.
+//! A message as a consumer takes it from either arm, and what the consumer says of it.
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use proto::Event;
 use rollout::At;
 
 use super::in_process;
+use super::jet_stream::subscription;
 
 /// A message as a consumer takes it.
 #[derive(Debug, Clone)]
@@ -14,14 +18,21 @@ pub(crate) struct Received {
     pub(crate) headers: String,
     /// The event.
     pub(crate) body: Bytes,
-    /// When it was said.
+    /// When it was said, or came into its stream.
     pub(crate) said_at: At,
     /// Its place in the stream, in words that no other message of it has.
     pub(crate) place: String,
-    /// Source and id by which it is known where its body can't be read.
-    pub(crate) known_as: (String, String),
+    /// Source and id of whoever put it there, where the body tells of none.
+    pub(crate) put_by: (String, String),
     /// What the bus does about it.
     pub(crate) handle: Handle,
+}
+
+impl Received {
+    /// Source and id by which it is known, whatever else of it can be read.
+    pub(crate) fn known_as(&self) -> (String, String) {
+        Event::structured(&self.body).map_or_else(|_| self.put_by.clone(), |event| (event.source, event.id))
+    }
 }
 
 /// What a consumer says of a message that it has in hand.
@@ -29,20 +40,37 @@ pub(crate) struct Received {
 pub(crate) enum Handle {
     /// Of a row.
     InProcess(in_process::Held),
+    /// Of a stream.
+    JetStream(subscription::Held),
 }
 
 impl Handle {
-    /// Whether it may have been in hand before: of this process before a death, or of another one.
-    pub(crate) fn was_delivered_before(&self) -> bool {
+    /// How often it came, from 1. What is older than the process counts as one that came before.
+    pub(crate) fn deliveries(&self) -> u32 {
         match self {
-            Self::InProcess(held) => held.was_delivered_before(),
+            Self::InProcess(held) => held.deliveries(),
+            Self::JetStream(held) => held.deliveries(),
         }
     }
 
-    /// It is settled, and need not come again.
-    pub(crate) fn settled(&self) {
+    /// Whether it may have been in hand before: of this process before a death, or of another one.
+    pub(crate) fn was_delivered_before(&self) -> bool {
+        self.deliveries() > 1
+    }
+
+    /// It is settled, and need not come again. `surely`: waits until the bus has heard that.
+    pub(crate) async fn settled(&self, surely: bool) {
         match self {
             Self::InProcess(held) => held.settled(),
+            Self::JetStream(held) => held.settled(surely).await,
+        }
+    }
+
+    /// It is to come again, to whoever asks next, but not before `delay` is over.
+    pub(crate) async fn give_back(&self, delay: Duration) {
+        match self {
+            Self::InProcess(held) => held.give_back(delay),
+            Self::JetStream(held) => held.give_back(delay).await,
         }
     }
 }

@@ -69,6 +69,11 @@ impl Connection {
         self.link.gaps()
     }
 
+    /// How often a server has taken us.
+    pub(super) fn taken(&self) -> u64 {
+        self.link.state().borrow().taken
+    }
+
     pub(super) fn is_up(&self) -> bool {
         self.link.state().borrow().is_up
     }

@@ -118,6 +118,10 @@ impl Stream {
         (!names.is_empty()).then(|| format!("{} has another {}", self.name, names.join(" and ")))
     }
 
+    pub(super) fn is_of_messages(&self) -> bool {
+        self.holds == Holds::Messages
+    }
+
     /// What the server is asked for.
     pub(crate) fn config(&self, size: Size, replicas: usize) -> Config {
         let (is_bucket, mib) = (self.holds != Holds::Messages, self.max_mib);

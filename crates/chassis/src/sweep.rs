@@ -1,12 +1,9 @@
-//! The relay and the sweep. Over the in-process bus a message is published by its commit, so what is left of the relay is
-//! to take away what everybody has settled.
+//! The sweep: what nobody needs any more is taken away, a little at a time.
 
 use judge::Span;
 
 use crate::core::Core;
 
-/// Messages are kept this long after they were said.
-const KEPT: Span = Span(10 * 60 * 1000);
 /// How often the sweep comes by.
 const SWEEP_AGAIN: Span = Span(60_000);
 
@@ -24,7 +21,7 @@ pub(crate) async fn sweep(core: Core) {
 /// One sweep; gives how many rows went.
 async fn swept(core: &Core) -> u64 {
     let now = core.clock.now();
-    match core.store.sweep(core.bus.passed(), now.plus_ms(-KEPT.ms()), now).await {
+    match core.bus.sweep(&core.store, now).await {
         Ok(rows) => {
             tracing::debug!("swept {rows} rows");
             rows

@@ -1,0 +1,290 @@
+//! From the outbox to the streams (RELIABILITY section 1.4). Whoever commits hands its messages over in memory; everything else,
+//! and whatever failed, is found by a sweep. A row is marked as published after the stream has answered: marking first would lose
+//! what dies between the two. A failure says nothing about what was stored, so the same id is published again, for ever.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::Context;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use rollout::At;
+use store::{Parked, Placed, Store};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Connection;
+use super::publish::{Answer, publish};
+use super::queue::Queue;
+use super::repair::Repair;
+use crate::back_off::BackOff;
+use crate::bus::Error;
+use crate::clock::Clock;
+
+/// Publications on their way at once.
+const IN_FLIGHT: usize = 512;
+/// Rows claimed at once.
+const CLAIM: i64 = 256;
+/// With fewer rows in the queue than this, more are claimed.
+const QUEUE_LOW: usize = 256;
+/// How often the outbox is looked at.
+const SWEEP_AGAIN: Duration = Duration::from_millis(250);
+/// A claim is worth this long: longer than a publication takes to fail, in milliseconds.
+const CLAIMED_FOR_MS: i64 = 5_000;
+/// What the streams have said is written down when so many rows wait for that, or after so long.
+const WRITE_DOWN: (usize, Duration) = (256, Duration::from_millis(20));
+/// Until it is written down, this much may wait.
+const UNWRITTEN_MAX: usize = 1_024;
+/// The wait before a row is tried again.
+const AGAIN: BackOff = BackOff(Duration::from_millis(50), Duration::from_secs(5));
+/// The rest of what was handed over is published within this when the process stops; what is left is found by the next one.
+const DRAIN_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a relay stands on.
+#[derive(Debug, Clone)]
+pub(super) struct Outbox {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    /// Whose rows it publishes.
+    pub(super) services: &'static [&'static str],
+}
+
+/// Publishes the outbox of some services.
+pub(super) struct Relay {
+    outbox: Outbox,
+    connection: Connection,
+    repair: Repair,
+    queue: Queue,
+    on_their_way: FuturesUnordered<BoxFuture<'static, (Placed, Answer)>>,
+    unwritten: Unwritten,
+    /// The last claim found as much as it could.
+    has_more: bool,
+    is_failing: bool,
+}
+
+/// What the streams have said and the outbox does not know yet.
+#[derive(Debug, Default)]
+struct Unwritten {
+    published: Vec<(i64, Option<i64>)>,
+    postponed: Vec<(i64, At)>,
+    parked: Vec<Parked>,
+    since: Option<Instant>,
+}
+
+impl Unwritten {
+    fn len(&self) -> usize {
+        self.published.len() + self.postponed.len()
+    }
+
+    async fn write(&self, outbox: &Outbox) -> Result<(), store::Error> {
+        if !self.published.is_empty() {
+            let mut tx = outbox.store.begin().await?;
+            for parked in &self.parked {
+                tx.park(parked).await?;
+            }
+            tx.published(&self.published, outbox.clock.now()).await?;
+            tx.commit().await?;
+        }
+        if !self.postponed.is_empty() {
+            outbox.store.postpone(&self.postponed).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Relay {
+    pub(super) fn new(outbox: Outbox, connection: Connection, repair: Repair) -> Self {
+        Self {
+            outbox,
+            connection,
+            repair,
+            queue: Queue::default(),
+            on_their_way: FuturesUnordered::new(),
+            unwritten: Unwritten::default(),
+            has_more: false,
+            is_failing: false,
+        }
+    }
+
+    /// Publishes until `drain` is cancelled, and then what was handed over before.
+    pub(super) async fn run(mut self, mut handed: mpsc::Receiver<Vec<Placed>>, drain: CancellationToken) {
+        let mut sweep = tokio::time::interval(SWEEP_AGAIN);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !drain.is_cancelled() {
+            tokio::select! {
+                () = drain.cancelled() => {}
+                _ = sweep.tick() => self.look().await,
+                Some(said) = handed.recv(), if self.queue.waiting() < QUEUE_LOW => self.take(said),
+                Some(answered) = self.on_their_way.next() => self.answered(answered),
+                () = tokio::time::sleep(WRITE_DOWN.1), if self.unwritten.since.is_some() => {}
+            }
+            self.go_on().await;
+        }
+        handed.close();
+        while let Ok(said) = handed.try_recv() {
+            self.take(said);
+        }
+        if tokio::time::timeout(DRAIN_LIMIT, self.drain()).await.is_err() {
+            tracing::warn!("the outbox is not empty; what is left is published by the next process");
+        }
+    }
+
+    fn take(&mut self, said: Vec<Placed>) {
+        said.into_iter().for_each(|placed| self.queue.push(placed));
+    }
+
+    /// Looks for rows that nobody has claimed, and at what became of the server.
+    async fn look(&mut self) {
+        if !self.connection.is_up() {
+            return;
+        }
+        if self.repair.is_due(&self.connection) {
+            // What is on its way was said to another server, perhaps; its places are not to be taken for those of this one.
+            self.settle().await;
+            if let Err(error) = self.repair.run(&self.outbox, &self.connection).await {
+                tracing::warn!("can't compare the outbox with its streams yet: {error}");
+                return;
+            }
+        }
+        self.claim().await;
+    }
+
+    async fn claim(&mut self) {
+        let now = self.outbox.clock.now();
+        self.has_more = false;
+        for service in self.outbox.services {
+            match self.outbox.store.claim(service, (now, now.plus_ms(CLAIMED_FOR_MS)), CLAIM).await {
+                Ok(claimed) => {
+                    self.has_more |= i64::try_from(claimed.len()).is_ok_and(|count| count >= CLAIM);
+                    self.take(claimed);
+                }
+                Err(error) => tracing::warn!(service, "can't claim what {service} has said: {error:#}"),
+            }
+        }
+    }
+
+    /// Sends what there is room for, writes down what is known, and claims more where there is more.
+    async fn go_on(&mut self) {
+        while let Some(Some(answered)) = self.on_their_way.next().now_or_never() {
+            self.answered(answered);
+        }
+        if self.connection.is_up() && !self.repair.is_due(&self.connection) {
+            if self.has_more && self.queue.waiting() < QUEUE_LOW {
+                self.claim().await;
+            }
+            self.send();
+        } else {
+            // Its claims run out; what is held here for long would be old when it is sent.
+            self.queue.clear();
+        }
+        let is_time = self.unwritten.since.is_some_and(|since| since.elapsed() >= WRITE_DOWN.1);
+        if is_time || self.unwritten.len() >= WRITE_DOWN.0 {
+            self.write_down().await;
+        }
+    }
+
+    fn send(&mut self) {
+        while self.on_their_way.len() < IN_FLIGHT && self.unwritten.len() < UNWRITTEN_MAX {
+            let Some(placed) = self.queue.next() else { return };
+            self.on_their_way.push(sent(self.connection.jetstream().clone(), placed).boxed());
+        }
+    }
+
+    fn answered(&mut self, (placed, answer): (Placed, Answer)) {
+        self.queue.ended(&placed);
+        self.unwritten.since.get_or_insert_with(Instant::now);
+        match answer {
+            Answer::Taken(sequence) => {
+                self.is_failing = false;
+                self.unwritten.published.push((placed.position, i64::try_from(sequence).ok()));
+            }
+            Answer::Never(why) => {
+                self.unwritten.published.push((placed.position, None));
+                self.unwritten.parked.push(parked(placed, why, self.outbox.clock.now()));
+            }
+            Answer::Unknown(error) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!("{} waits in the outbox: {error}", placed.message.message_id);
+                }
+                let wait = AGAIN.after(u32::try_from(placed.tries).unwrap_or(u32::MAX));
+                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                self.unwritten.postponed.push((placed.position, self.outbox.clock.now().plus_ms(wait)));
+            }
+        }
+    }
+
+    async fn write_down(&mut self) {
+        match self.unwritten.write(&self.outbox).await {
+            Ok(()) => self.unwritten = Unwritten::default(),
+            Err(error) => {
+                tracing::warn!("can't mark what was published, trying again: {error:#}");
+                self.unwritten.since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Waits for all that is on its way, which takes no longer than a request, and writes it down.
+    async fn settle(&mut self) {
+        while let Some(answered) = self.on_their_way.next().await {
+            self.answered(answered);
+        }
+        self.write_down().await;
+    }
+
+    async fn drain(&mut self) {
+        while self.connection.is_up() && (self.queue.waiting() > 0 || !self.on_their_way.is_empty()) {
+            self.send();
+            if let Some(answered) = self.on_their_way.next().await {
+                self.answered(answered);
+            }
+        }
+        self.settle().await;
+    }
+}
+
+async fn sent(jetstream: Context, placed: Placed) -> (Placed, Answer) {
+    let answer = publish(&jetstream, &placed.message).await;
+    (placed, answer)
+}
+
+/// What no stream takes is kept with its reason, for a person.
+fn parked(placed: Placed, error: String, now: At) -> Parked {
+    let message = placed.message;
+    tracing::error!(
+        service = message.service,
+        fact.id = message.message_id,
+        subject = message.subject,
+        "parked message {} of {}: no stream takes it: {error}",
+        message.message_id,
+        message.service
+    );
+    Parked {
+        id: format!("{}.{}", message.service, placed.position),
+        service: message.service.to_owned(),
+        source: format!("/tidegate/{}", message.service),
+        message_id: message.message_id,
+        subject: message.subject,
+        reason: "too_large".to_owned(),
+        error,
+        headers: message.headers,
+        body: message.body.into_bytes(),
+        tries: placed.tries + 1,
+        first_seen_at: message.created_at,
+        parked_at: now,
+        replayed_at: None,
+        replayed_by: None,
+    }
+}
+
+/// Publishes messages that no outbox holds, and waits for all answers together.
+///
+/// # Errors
+/// When one of them was not taken, or nobody knows.
+pub(super) async fn publish_now(jetstream: &Context, messages: &[store::Outgoing]) -> Result<(), Error> {
+    let answers = futures_util::future::join_all(messages.iter().map(|message| publish(jetstream, message))).await;
+    answers.into_iter().try_for_each(|answer| match answer {
+        Answer::Taken(_) => Ok(()),
+        Answer::Never(cause) => Err(Error::Nats { doing: "publish", cause }),
+        Answer::Unknown(error) => Err(error),
+    })
+}
