@@ -1,7 +1,10 @@
 //! Configuration: read once, from the environment, into checked values; every mistake is reported, not only the first.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+
+use crate::secret::Secret;
 
 /// Everything that is wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,14 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
     /// The variable as it is written; none when it is not set, or set to nothing.
     pub fn text(&self, name: &str) -> Option<String> {
         (self.get)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The secret in the file that the variable names; a bad file is noted and counts as not set.
+    pub fn secret(&mut self, name: &str) -> Option<Secret> {
+        let path = self.text(name)?;
+        Secret::read(Path::new(&path))
+            .map_err(|why| self.mistake(format!("{name}: {}: {why}", path.escape_default())))
+            .ok()
     }
 
     /// Adds a mistake that only shows when values are seen together.

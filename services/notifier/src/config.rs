@@ -1,13 +1,11 @@
 //! Who is told, from the environment: everything that is wrong is said at once, each mistake with its variable.
 
-use std::path::Path;
 use std::time::Duration;
 
 use chassis::Environment;
 
 use crate::outbound::{Allowed, Target};
 use crate::pagerduty::PagerDuty;
-use crate::secret::Secret;
 use crate::sender::Receiver;
 use crate::slack::Slack;
 use crate::told::{Channel, Listeners, SlackForm};
@@ -87,7 +85,7 @@ fn slack<F: Fn(&str) -> Option<String>>(environment: &mut Environment<F>, allowe
             if channel.is_some() {
                 environment.mistake(format!("{SLACK_CHANNEL}: goes with {SLACK_TOKEN}; a webhook has its own channel"));
             }
-            let url = secret(environment, SLACK_WEBHOOK)?;
+            let url = environment.secret(SLACK_WEBHOOK)?;
             let target = match &stand_in {
                 // The place of the URL is not used, so only its path matters.
                 Some(stand_in) => Target::of(url.expose(), allowed)
@@ -97,7 +95,7 @@ fn slack<F: Fn(&str) -> Option<String>>(environment: &mut Environment<F>, allowe
             Some(Slack::Incoming(target))
         }
         (None, Some(_)) => {
-            let token = secret(environment, SLACK_TOKEN);
+            let token = environment.secret(SLACK_TOKEN);
             let Some(channel) = channel else {
                 environment.mistake(format!("{SLACK_CHANNEL}: is missing; {SLACK_TOKEN} needs it"));
                 return None;
@@ -128,7 +126,7 @@ fn pagerduty<F: Fn(&str) -> Option<String>>(environment: &mut Environment<F>, al
         }
         return None;
     }
-    let key = secret(environment, PAGERDUTY_KEY);
+    let key = environment.secret(PAGERDUTY_KEY);
     let place = match url {
         Some(url) => place(environment, PAGERDUTY_URL, &url, allowed)?,
         None => Target::of("https://events.pagerduty.com/", allowed).expect("a URL of this file is good"),
@@ -149,18 +147,10 @@ fn webhook<F: Fn(&str) -> Option<String>>(environment: &mut Environment<F>, allo
         }
         (Some(url), Some(_)) => {
             let target = checked(environment, WEBHOOK_URL, "", (&url, allowed));
-            let secret = secret(environment, WEBHOOK_SECRET);
+            let secret = environment.secret(WEBHOOK_SECRET);
             Some(Webhook::new(target?, secret?))
         }
     }
-}
-
-/// The secret in the file that a variable names.
-fn secret<F: Fn(&str) -> Option<String>>(environment: &mut Environment<F>, name: &str) -> Option<Secret> {
-    let path = environment.text(name)?;
-    Secret::read(Path::new(&path))
-        .map_err(|why| environment.mistake(format!("{name}: {}: {why}", path.escape_default())))
-        .ok()
 }
 
 /// A URL whose path is ours to say.

@@ -9,7 +9,6 @@ mod config;
 mod handler;
 mod outbound;
 mod pagerduty;
-mod secret;
 mod sender;
 mod slack;
 mod told;

@@ -1,11 +1,11 @@
 //! PagerDuty, Events API version 2: alerts and change events.
 
+use chassis::Secret;
 use rollout::At;
 use serde_json::json;
 use store::Delivery;
 
 use crate::outbound::{Target, post};
-use crate::secret::Secret;
 use crate::sender::{Answer, sorted};
 use crate::told::Kind;
 

@@ -1,12 +1,12 @@
 //! Slack: an incoming webhook, or an app that keeps one message for each rollout.
 
+use chassis::Secret;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use rollout::At;
 use serde_json::{Value, json};
 use store::Delivery;
 
 use crate::outbound::{Reply, Target, Unanswered, post};
-use crate::secret::Secret;
 use crate::sender::{Answer, sorted};
 
 /// Errors of the API that may pass; every other one stays.

@@ -3,6 +3,7 @@
 //! `x-tidegate-signature: t=<seconds since 1970>,v1=<hex>`, where `v1` is HMAC-SHA256 over `<t>.<body>` with the shared secret:
 //! a receiver computes it over the raw body, compares in constant time, and refuses what is older than five minutes.
 
+use chassis::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::header::{HeaderName, HeaderValue};
 use rollout::At;
@@ -10,7 +11,6 @@ use sha2::Sha256;
 use store::Delivery;
 
 use crate::outbound::{Target, post};
-use crate::secret::Secret;
 use crate::sender::{Answer, sorted};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-tidegate-signature");

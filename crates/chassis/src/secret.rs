@@ -13,7 +13,7 @@ const OTHERS: u32 = 0o007;
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,8 +22,11 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// Reads the file; the error says what is wrong with it, and nothing that is in it.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// What is wrong with it, and nothing that is in it.
+    pub fn read(path: &Path) -> Result<Self, String> {
         let file = File::open(path).map_err(|cause| format!("can't read the file: {cause}"))?;
         let known = file.metadata().map_err(|cause| format!("can't read the file: {cause}"))?;
         let mode = known.permissions().mode();
@@ -45,12 +48,14 @@ impl Secret {
     }
 
     /// The text, for where it must be sent.
-    pub(crate) fn expose(&self) -> &str {
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// `text` without this secret: receivers like to repeat what they were sent.
-    pub(crate) fn hidden_in(&self, text: &str) -> String {
+    #[must_use]
+    pub fn hidden_in(&self, text: &str) -> String {
         text.replace(&self.0, "***")
     }
 }
