@@ -81,8 +81,8 @@ pub enum Bus {
     JetStream {
         /// Its buckets and stops.
         values: Box<jet_stream::JetStream>,
-        /// Its messages.
-        messages: Box<jet_stream::Messages>,
+        /// Its messages; none where there is no store to keep them in.
+        messages: Option<Box<jet_stream::Messages>>,
     },
 }
 
@@ -104,14 +104,26 @@ impl Bus {
         metrics: &Metrics,
     ) -> Self {
         let messages = values.messages_of(services, (store.clone(), clock.clone()), metrics);
-        Self::JetStream { values: Box::new(values), messages: Box::new(messages) }
+        Self::JetStream { values: Box::new(values), messages: Some(Box::new(messages)) }
+    }
+
+    /// The bus of a process without a database: it has values, hears stops, and measures.
+    #[must_use]
+    pub fn without_store(values: jet_stream::JetStream) -> Self {
+        Self::JetStream { values: Box::new(values), messages: None }
+    }
+
+    /// Whether the bus outlives the process, because others have it too; then [`Bucket::Router`] forgets.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::JetStream { .. })
     }
 
     /// A durable consumer's end.
     pub(crate) fn subscribe(&self, consumer: &Consumer) -> Subscription {
         match self {
             Self::InProcess(bus) => Subscription::InProcess(bus.subscribe(consumer)),
-            Self::JetStream { messages, .. } => Subscription::JetStream(messages.subscribe(consumer)),
+            Self::JetStream { messages, .. } => Subscription::JetStream(kept(messages).subscribe(consumer)),
         }
     }
 
@@ -123,7 +135,7 @@ impl Bus {
     pub(crate) async fn say(&self, tx: &mut Tx, says: Vec<Outgoing>) -> Result<Vec<Placed>, store::Error> {
         let placed = match self {
             Self::InProcess(_) => tx.say(&says).await?,
-            Self::JetStream { messages, .. } => messages.say(tx, &says).await?,
+            Self::JetStream { messages, .. } => kept(messages).say(tx, &says).await?,
         };
         Ok(Placed::of(says, placed))
     }
@@ -132,7 +144,7 @@ impl Bus {
     pub(crate) fn announce(&self, said: &[Placed]) {
         match self {
             Self::InProcess(bus) => bus.announce(said),
-            Self::JetStream { messages, .. } => messages.announce(said),
+            Self::JetStream { messages, .. } => kept(messages).announce(said),
         }
     }
 
@@ -143,7 +155,7 @@ impl Bus {
     pub async fn publish(&self, stamped: &Stamped<'_>, says: &[Say]) -> Result<(), Error> {
         match self {
             Self::InProcess(bus) => Ok(say_now(self, bus.begin().await?, stamped, says).await?),
-            Self::JetStream { messages, .. } => messages.publish(&outgoing(stamped, says)).await,
+            Self::JetStream { values, .. } => values.publish(&outgoing(stamped, says)).await,
         }
     }
 
@@ -152,7 +164,7 @@ impl Bus {
     pub fn commits(&self) -> watch::Receiver<i64> {
         match self {
             Self::InProcess(bus) => bus.commits(),
-            Self::JetStream { messages, .. } => messages.commits(),
+            Self::JetStream { messages, .. } => kept(messages).commits(),
         }
     }
 
@@ -195,7 +207,7 @@ impl Bus {
     pub(crate) async fn backlog(&self, rows: &mut Rows<'_>) -> Result<Backlog, store::Error> {
         match self {
             Self::InProcess(bus) => bus.backlog(rows).await,
-            Self::JetStream { messages, .. } => messages.backlog(rows).await,
+            Self::JetStream { messages, .. } => kept(messages).backlog(rows).await,
         }
     }
 
@@ -206,7 +218,7 @@ impl Bus {
     pub(crate) async fn waiting(&self, rows: &mut Rows<'_>, most: i64) -> Result<(i64, Option<At>), store::Error> {
         match self {
             Self::InProcess(bus) => rows.waiting(bus.passed(), most).await,
-            Self::JetStream { messages, .. } => messages.waiting(rows, most).await,
+            Self::JetStream { messages, .. } => kept(messages).waiting(rows, most).await,
         }
     }
 
@@ -279,7 +291,7 @@ impl Bus {
     pub(crate) async fn sweep(&self, store: &Store, now: At) -> Result<u64, store::Error> {
         match self {
             Self::InProcess(bus) => store.sweep(bus.passed(), now.plus_ms(-KEPT.ms()), now).await,
-            Self::JetStream { messages, .. } => Ok(store.sweep(0, At(0), now).await? + messages.sweep().await?),
+            Self::JetStream { messages, .. } => Ok(store.sweep(0, At(0), now).await? + kept(messages).sweep().await?),
         }
     }
 
@@ -287,9 +299,14 @@ impl Bus {
     pub(crate) async fn drain(&self) {
         match self {
             Self::InProcess(_) => {}
-            Self::JetStream { messages, .. } => messages.drain().await,
+            Self::JetStream { messages, .. } => kept(messages).drain().await,
         }
     }
+}
+
+/// The messages of a process that has a store.
+fn kept(messages: &Option<Box<jet_stream::Messages>>) -> &jet_stream::Messages {
+    messages.as_deref().expect("a process without a store has no messages, because it has no core")
 }
 
 /// What is said and not settled by everybody yet.

@@ -3,6 +3,8 @@
 //!
 //! Each word carries the boot of the process that said it, so that what a process of the past adopted counts for nothing.
 
+use std::sync::{Arc, Mutex};
+
 use judge::Span;
 use proto::serving::{Held, Word};
 use rollout::{At, RouterName};
@@ -13,6 +15,9 @@ use crate::bus::{Bucket, Bus, Entry, Error, Values};
 
 /// A router whose heartbeat is older is dead.
 pub const ALIVE: Span = Span(15_000);
+
+/// No lease is longer; of a router that was silent for so long nothing is remembered.
+const REMEMBERED: Span = Span(25 * 3600 * 1000);
 
 /// What stands for tenant and model in the key of a heartbeat; no name is escaped to it.
 const HEARTBEAT: &str = "_._";
@@ -53,17 +58,27 @@ struct Adopted {
     held: Option<Held>,
 }
 
-/// The routers that said something.
+/// The routers that said something. Where the bus forgets what was said a minute ago, this remembers it: a router that vanished
+/// may serve a candidate for as long as its lease is.
 #[derive(Debug, Clone)]
 pub struct Roster {
     bus: Bus,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+struct Heard {
+    /// As the bus had it last.
+    last: Values,
+    all: Values,
 }
 
 impl Roster {
     /// The routers of this bus.
     #[must_use]
     pub fn new(bus: &Bus) -> Self {
-        Self { bus: bus.clone() }
+        Self { bus: bus.clone(), heard: Arc::default() }
     }
 
     /// Changes whenever a router says something.
@@ -127,7 +142,7 @@ impl Roster {
     pub async fn beat(&self, name: &RouterName, heartbeat: &Heartbeat) -> Result<bool, Error> {
         let key = format!("{name}.{HEARTBEAT}");
         loop {
-            let there = self.values().get(&key).cloned();
+            let there = self.bus.watch(Bucket::Router).borrow().get(&key).cloned();
             let known = there.as_ref().and_then(|entry| serde_json::from_str::<Heartbeat>(&entry.value).ok());
             if known.is_some_and(|known| !known.gives_way_to(heartbeat)) {
                 return Ok(false);
@@ -149,7 +164,7 @@ impl Roster {
             format!("{name}.{place}"),
             text(&Adopted { boot: boot.to_owned(), generation: word.generation, held: word.held })?,
         );
-        let is_known = self.values().get(&key).is_some_and(|entry| entry.value == value);
+        let is_known = self.bus.watch(Bucket::Router).borrow().get(&key).is_some_and(|entry| entry.value == value);
         if is_known && self.bus.is_fresh(Bucket::Router, &key) {
             return Ok(());
         }
@@ -157,7 +172,36 @@ impl Roster {
     }
 
     fn values(&self) -> Values {
-        self.bus.watch(Bucket::Router).borrow().clone()
+        let values = Values::clone(&self.bus.watch(Bucket::Router).borrow());
+        if !self.bus.is_shared() {
+            return values;
+        }
+        let mut heard = self.heard.lock().expect("no holder of what was heard panics");
+        heard.hear(values);
+        Values::clone(&heard.all)
+    }
+}
+
+impl Heard {
+    fn hear(&mut self, values: Values) {
+        if Arc::ptr_eq(&self.last, &values) {
+            return;
+        }
+        let all = Arc::make_mut(&mut self.all);
+        for (key, entry) in values.iter().filter(|(key, _)| !self.last.get(*key).eq(&values.get(*key))) {
+            all.insert(key.clone(), entry.clone());
+        }
+        let beats = |entry: &Entry| serde_json::from_str::<Heartbeat>(&entry.value).ok();
+        let old: Vec<_> = all
+            .iter()
+            .filter_map(|(key, entry)| Some((key.strip_suffix(HEARTBEAT)?, beats(entry)?.beat_at)))
+            .map(|(front, beat_at)| (front.to_owned(), beat_at))
+            .collect();
+        let newest = old.iter().map(|(_, beat_at)| beat_at.0).max().unwrap_or(0);
+        for (front, _) in old.iter().filter(|(_, beat_at)| newest - beat_at.0 > REMEMBERED.ms()) {
+            all.retain(|key, _| !key.starts_with(front.as_str()));
+        }
+        self.last = values;
     }
 }
 

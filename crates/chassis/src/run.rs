@@ -1,28 +1,43 @@
-//! A service as a process of its own.
+//! A service as a process of its own, in the distributed form: one nats-server, one PostgreSQL.
 
+use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
+use crate::bus::Bus;
+use crate::bus::jet_stream::{Connection, NatsUrl};
 use crate::clock::Clock;
-use crate::config::Environment;
+use crate::config::{Environment, Mistakes};
 use crate::core::Core;
+use crate::metrics::Metrics;
 use crate::prometheus::Prometheus;
+use crate::secret::Secret;
+use crate::services::Service;
 use crate::telemetry::start_logging;
+
+/// Where the database is; the address holds a password.
+const DATABASE: &str = "TIDEGATE_DATABASE_URL_FILE";
 
 /// Runs one service until it is told to stop: the whole of a `main.rs`.
 ///
-/// `TIDEGATE_DATA` names the folder (default `tidegate-data`), `TIDEGATE_ADMIN` the address of the admin pages.
+/// `TIDEGATE_NATS_URL` and `TIDEGATE_DATABASE_URL_FILE` say where the others meet, `TIDEGATE_ADMIN` is the address of the admin
+/// pages.
 #[must_use]
-pub fn run(serve: impl FnOnce(&Core)) -> ExitCode {
-    start_logging("info");
+pub fn run(service: &'static Service, serve: impl FnOnce(&Core)) -> ExitCode {
+    run_until(alone(service, serve))
+}
+
+/// Runs a process with its log, until `main` has ended: its error is the last line.
+#[must_use]
+pub fn run_until(main: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    // The client logs each of its events, and we log what they mean.
+    start_logging("info,async_nats=warn");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(alone(serve)));
-    match done {
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(main)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -31,18 +46,60 @@ pub fn run(serve: impl FnOnce(&Core)) -> ExitCode {
     }
 }
 
-async fn alone(serve: impl FnOnce(&Core)) -> anyhow::Result<()> {
-    let mut environment = Environment::of_process();
-    let data: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
-    let admin_at = environment.read("TIDEGATE_ADMIN", SocketAddr::from(([127, 0, 0, 1], 7090)));
-    let prometheus = Prometheus::read(&mut environment);
-    environment.finish()?;
-    let core = Core { prometheus, ..Core::start(Store::open(&data).await?, Clock::system()).await? };
-    admin::listen(&core, admin_at).await?;
+async fn alone(service: &'static Service, serve: impl FnOnce(&Core)) -> anyhow::Result<()> {
+    let places = Places::read(service)?;
+    let core = tokio::select! {
+        core = places.core(service) => core?,
+        told = until_signal() => return Ok(told?),
+    };
+    admin::listen(&core, places.admin).await?;
     serve(&core);
     let told = core.until_told().await;
     anyhow::ensure!(core.stop().await, "some work did not end within 10 s");
     told
+}
+
+/// Where everything is that a service meets.
+struct Places {
+    nats: NatsUrl,
+    database: Secret,
+    admin: SocketAddr,
+    prometheus: Option<Prometheus>,
+}
+
+impl Places {
+    fn read(service: &Service) -> Result<Self, Mistakes> {
+        let mut environment = Environment::of_process();
+        for name in ["TIDEGATE_NATS_URL", DATABASE] {
+            if environment.text(name).is_none() {
+                let name_of_service = service.name;
+                environment.mistake(format!(
+                    "{name}: is missing, and {name_of_service} as a process of its own needs it; `tidegate up` runs every service in one process"
+                ));
+            }
+        }
+        let (nats, database) = (NatsUrl::read(&mut environment), environment.secret(DATABASE));
+        let admin = environment.read("TIDEGATE_ADMIN", SocketAddr::from(([127, 0, 0, 1], 7090)));
+        let prometheus = Prometheus::read(&mut environment);
+        match (nats, database) {
+            (Some(nats), Some(database)) => environment.finish().map(|()| Self { nats, database, admin, prometheus }),
+            _ => Err(environment.finish().expect_err("what is missing was noted")),
+        }
+    }
+
+    /// Meets the database, which must be there, and then the nats-server, however long that takes.
+    async fn core(&self, service: &'static Service) -> anyhow::Result<Core> {
+        let (metrics, clock) = (Metrics::default(), Clock::system());
+        let store = Store::connect(self.database.expose(), service.connections).await?;
+        let connection = Connection::open(&self.nats, service.name, &metrics).await?;
+        connection.up().await;
+        connection.verify(&service.needs()).await?;
+        let values = service.values(&connection, &metrics);
+        values.filled().await;
+        let bus = Bus::jet_stream(values, service.says_as, (&store, &clock), &metrics);
+        let core = Core::start_on(bus, store, clock, metrics);
+        Ok(Core { prometheus: self.prometheus.clone(), ..core })
+    }
 }
 
 /// Waits for SIGTERM or SIGINT; a second one ends the process at once, which is safe.

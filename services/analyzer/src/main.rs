@@ -1,5 +1,5 @@
 //! analyzer as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run(analyzer::serve)
+    chassis::run(&chassis::services::ANALYZER, analyzer::serve)
 }

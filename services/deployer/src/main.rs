@@ -1,5 +1,5 @@
 //! deployer as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run(deployer::serve)
+    chassis::run(&chassis::services::DEPLOYER, deployer::serve)
 }

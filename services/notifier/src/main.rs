@@ -1,5 +1,5 @@
 //! notifier as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run(notifier::serve_from_environment)
+    chassis::run(&chassis::services::NOTIFIER, notifier::serve_from_environment)
 }

@@ -1,5 +1,5 @@
 //! registry-writer as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run(registry_writer::serve)
+    chassis::run(&chassis::services::REGISTRY_WRITER, registry_writer::serve)
 }

@@ -42,6 +42,6 @@ pub use named::Choices;
 pub use proxy::{Config, Error, Limits, Proxy, Running};
 pub use routes::{Adoption, Routes};
 pub use served::Served;
-pub use service::{Address, Alone, Following, join, serve};
+pub use service::{Address, Alone, Following, join, run};
 pub use table::Table;
 pub use trust::TrustedPeers;

@@ -2,7 +2,8 @@
 //! no inbox, no outbox and no rows.
 //!
 //! - `adoption`: the one loop that takes routes, wherever they come from; `sampling`: what was counted, sent when it is due.
-//! - `feed`: the bus of the same process, or a control plane; `control` follows the latter by HTTP, `call` is one request to it.
+//! - `on_bus`: a process of its own that follows a nats-server.
+//! - `feed`: a bus, or a control plane; `control` follows the latter by HTTP, `call` is one request to it.
 
 mod adoption;
 mod call;
@@ -10,6 +11,7 @@ mod choices;
 mod control;
 mod feed;
 mod holding;
+mod on_bus;
 mod pace;
 mod sampling;
 
@@ -32,6 +34,7 @@ use crate::trust::TrustedPeers;
 pub use call::Address;
 use control::{Control, Who};
 use feed::Feed;
+pub use on_bus::run;
 
 /// What a router needs of the process around it.
 #[derive(Debug, Clone)]
@@ -39,29 +42,6 @@ pub(crate) struct Life {
     pub(crate) clock: Clock,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-}
-
-/// Runs the service on `TIDEGATE_ROUTER`; an address that can't be used stops the process.
-pub fn serve(core: &Core) {
-    core.tasks.spawn(serve_or_stop(core.clone()));
-}
-
-async fn serve_or_stop(core: Core) {
-    let mut environment = Environment::of_process();
-    let listen = environment.read("TIDEGATE_ROUTER", SocketAddr::from(([127, 0, 0, 1], 7080)));
-    let state_dir: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
-    let name: Result<RouterName, _> = "router".parse();
-    let served = match (environment.finish(), name) {
-        (Ok(()), Ok(name)) => {
-            join(&core, listen, state_dir.join("router"), &name).await.map(drop).map_err(anyhow::Error::from)
-        }
-        (Err(mistakes), _) => Err(mistakes.into()),
-        (_, Err(bad)) => Err(bad.into()),
-    };
-    if let Err(error) = served {
-        tracing::error!("{error:#}");
-        core.stop.cancel();
-    }
 }
 
 /// Starts a router called `name` and keeps it in step with the bus until the process stops; gives the address that it got.
@@ -78,7 +58,7 @@ pub async fn join(core: &Core, listen: SocketAddr, state_dir: PathBuf, name: &Ro
     let address = running.addr;
     let counts = running.counts.clone();
     core.metrics.add_page(move || counts.prometheus());
-    let feed = Feed::bus(core, name, &boot());
+    let feed = Feed::bus(&core.bus, name, &boot(), "");
     let life = Life { clock: core.clock.clone(), tasks: core.tasks.clone(), stop: core.stop.clone() };
     core.tasks.spawn(adoption::follow(life, running, feed));
     Ok(address)

@@ -1,5 +1,5 @@
 //! stage-scheduler as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run(stage_scheduler::serve)
+    chassis::run(&chassis::services::STAGE_SCHEDULER, stage_scheduler::serve)
 }

@@ -62,7 +62,8 @@ impl Drifts {
             Some(foreign) => self.found(&key, wish, foreign).await?,
             None => drop(self.told.remove(&key)),
         }
-        let words: Vec<_> = live.iter().map(|router| (&router.0, self.routers.word(router, &key))).collect();
+        let words = live.iter().map(|router| (&router.0, self.routers.word(router, &key)));
+        let words: Vec<_> = words.filter(|(_, word)| word.is_some() || !self.routers.is_silent_of(wish)).collect();
         let behind = words.iter().filter_map(|(router, word)| behind(wish, stopped, (router, *word))).collect();
         let holding = words.iter().filter(|(_, word)| holds(wish, *word)).map(|(router, _)| router.to_string());
         self.finish_stop(&key, wish, holding.collect()).await?;

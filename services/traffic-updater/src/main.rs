@@ -1,5 +1,5 @@
 //! traffic-updater as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run(traffic_updater::serve)
+    chassis::run(&chassis::services::TRAFFIC_UPDATER, traffic_updater::serve)
 }

@@ -287,6 +287,12 @@ impl Routers {
         self.roster.adopted(router, heartbeat, key)
     }
 
+    /// Whether routers need not have said anything of the wish: on a shared bus their words are forgotten, and without a rollout
+    /// they do not say them again.
+    pub(crate) fn is_silent_of(&self, wish: &Route) -> bool {
+        self.bus.is_shared() && wish.rollout_id.is_none()
+    }
+
     /// What the live routers say of the wish's model.
     pub(crate) fn words(&self, wish: &Route) -> Vec<(RouterName, Option<Word>)> {
         self.roster.words(self.clock.now(), &proto::subject::key(&wish.tenant, &wish.model))

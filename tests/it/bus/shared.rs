@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use ::chassis::{Bucket, Entry, Heard};
+use ::chassis::{Bucket, Entry, Heard, Heartbeat, Roster};
 use async_nats::jetstream::stream::Config;
+use proto::serving::Word;
 
 use super::arms::{Arm, Peer, Served};
 use super::*;
@@ -177,4 +178,30 @@ async fn whoever_may_have_missed_stops_is_told() {
     let said = command("m", Verb::Cancel);
     served.peer.stop(&stamped, "cmd.1", &said).await.unwrap();
     assert_eq!(heard(&mut stops, Instant::now()).await.0, said);
+}
+
+#[tokio::test]
+async fn a_router_that_vanished_is_remembered_when_its_words_are_over() {
+    let served = Served::start().await;
+    let jetstream = served.nats.jetstream().await;
+    let there = jetstream.get_stream("KV_tg_router").await.unwrap().cached_info().config.clone();
+    let short = Config { max_age: Duration::from_millis(1_500), duplicate_window: Duration::from_secs(1), ..there };
+    jetstream.update_stream(short).await.unwrap();
+    let (updater, router) = (Peer::of(&served.nats, "admin").await, Peer::of(&served.nats, "admin").await);
+    let roster = Roster::new(&Bus::without_store(updater.bus.clone()));
+    let (of_router, name) = (Roster::new(&Bus::without_store(router.bus.clone())), "r".parse().unwrap());
+    let heartbeat = Heartbeat { boot: "1".to_owned(), home: "h".to_owned(), beat_at: NOON, has_left: false };
+    let word = Word { generation: 7, held: None };
+    assert!(of_router.beat(&name, &heartbeat).await.unwrap());
+    of_router.adopt(&name, "1", ("t.m", word)).await.unwrap();
+    updater.sees(Bucket::Router, "both", |values| values.len() == 2).await;
+    assert_eq!(roster.adopted(&name, &heartbeat, "t.m"), Some(word));
+    updater.sees(Bucket::Router, "no value", |values| values.is_empty()).await;
+    assert_eq!(roster.heartbeat(&name), Some(heartbeat.clone()));
+    assert_eq!(roster.adopted(&name, &heartbeat, "t.m"), Some(word));
+    // The name is free again for whoever comes, and the next process is known.
+    let next = Heartbeat { boot: "2".to_owned(), ..heartbeat };
+    eventually("the name is free", async || of_router.beat(&name, &next).await.unwrap()).await;
+    updater.sees(Bucket::Router, "the next one", |values| values.len() == 1).await;
+    assert_eq!(roster.heartbeat(&name), Some(next));
 }

@@ -18,7 +18,7 @@ mod streams;
 pub(crate) mod subscription;
 
 use proto::{Message, RolloutCommand};
-use store::Store;
+use store::{Outgoing, Store};
 use tokio::sync::watch;
 
 pub use address::{NatsUrl, NoNatsUrl};
@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::commit::Say;
 use crate::metrics::Metrics;
 use crate::say::{Stamped, row};
-use relay::Outbox;
+use relay::{Outbox, publish_now};
 
 /// A bus over a nats-server.
 #[derive(Debug, Clone)]
@@ -109,6 +109,10 @@ impl JetStream {
     pub async fn stop(&self, stamped: &Stamped<'_>, id: &str, command: &RolloutCommand) -> Result<(), Error> {
         let say = Say { id: id.to_owned(), message: Message::RolloutStop(command.clone()) };
         self.stops.say(row(stamped, &say)).await
+    }
+
+    pub(super) async fn publish(&self, messages: &[Outgoing]) -> Result<(), Error> {
+        publish_now(self.connection.jetstream(), messages).await
     }
 
     /// See [`super::Bus::stops`].

@@ -35,7 +35,7 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     loop {
         tokio::select! {
             _ = beat.tick() => {
-                feed.beat(life.clock.now()).await;
+                feed.beat(life.clock.now(), &running.routes).await;
                 // A full disk may have room by now.
                 routes.mark_changed();
             }
@@ -56,7 +56,7 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     drop(adopted);
     // What the last requests came to is worth a moment, and no more.
     let _ = tokio::time::timeout(LAST_WORDS_LIMIT, sampler).await;
-    feed.leave().await;
+    feed.leave(life.clock.now()).await;
 }
 
 /// What was taken of the feed.

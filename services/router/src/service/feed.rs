@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Bucket, Bus, Core, Heartbeat, Roster, Say, Stamped, Stops, Trace, Values};
+use chassis::{Bucket, Bus, Heartbeat, Roster, Say, Stamped, Stops, Trace, Values};
 use proto::serving::{Beat, Word};
 use rollout::{At, RouterName};
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use crate::routes::Routes;
 /// The other side of a router.
 #[derive(Debug, Clone)]
 pub(super) enum Feed {
-    /// The bus of the same process.
+    /// A bus.
     Bus(Arc<Local>),
     /// A control plane in another one.
     Control(Arc<Control>),
@@ -26,12 +26,14 @@ pub(super) struct Local {
     roster: Roster,
     name: RouterName,
     boot: String,
+    /// The id of its folder; none where the database beside it is locked.
+    home: String,
 }
 
 impl Feed {
-    pub(super) fn bus(core: &Core, name: &RouterName, boot: &str) -> Self {
-        let (name, boot) = (name.clone(), boot.to_owned());
-        Self::Bus(Arc::new(Local { bus: core.bus.clone(), roster: Roster::new(&core.bus), name, boot }))
+    pub(super) fn bus(bus: &Bus, name: &RouterName, boot: &str, home: &str) -> Self {
+        let (name, boot, home) = (name.clone(), boot.to_owned(), home.to_owned());
+        Self::Bus(Arc::new(Local { bus: bus.clone(), roster: Roster::new(bus), name, boot, home }))
     }
 
     /// The applied routes by `<tenant>.<model>`, now and whenever they change.
@@ -50,16 +52,21 @@ impl Feed {
         }
     }
 
-    /// Says that the router lives. It is said again, so a failure is only noted.
-    pub(super) async fn beat(&self, now: At) {
+    /// Says that the router lives, and again what it serves of rollouts, where that is forgotten after a while. It is said again,
+    /// so a failure is only noted.
+    pub(super) async fn beat(&self, now: At, routes: &Routes) {
         // The control plane hears it from a task of its own: adoption must not wait for an answer.
         let Self::Bus(local) = self else { return };
-        // No other process has this folder, because the database beside it is locked.
-        let heartbeat = Heartbeat { boot: local.boot.clone(), home: String::new(), beat_at: now, has_left: false };
+        let heartbeat = local.heartbeat(now, false);
         match local.roster.beat(&local.name, &heartbeat).await {
             Ok(true) => {}
             Ok(false) => tracing::error!("another router is called {}, so this one counts for nothing", local.name),
             Err(error) => tracing::warn!("can't say on the bus that {} lives: {error:#}", local.name),
+        }
+        for route in routes.served().iter().filter(|route| route.rollout_id.is_some()) {
+            if let Some(word) = routes.word(&route.tenant, &route.model) {
+                self.adopted(&proto::subject::key(&route.tenant, &route.model), word).await;
+            }
         }
     }
 
@@ -107,9 +114,22 @@ impl Feed {
     }
 
     /// Says that the router took its last request.
-    pub(super) async fn leave(&self) {
-        // A process that ends takes its bus with it.
-        let Self::Control(control) = self else { return };
-        control.leave().await;
+    pub(super) async fn leave(&self, now: At) {
+        match self {
+            Self::Control(control) => control.leave().await,
+            Self::Bus(local) if local.bus.is_shared() => {
+                if let Err(error) = local.roster.beat(&local.name, &local.heartbeat(now, true)).await {
+                    tracing::warn!("could not say that {} has left: {error}", local.name);
+                }
+            }
+            // A process that ends takes its bus with it.
+            Self::Bus(_) => {}
+        }
+    }
+}
+
+impl Local {
+    fn heartbeat(&self, beat_at: At, has_left: bool) -> Heartbeat {
+        Heartbeat { boot: self.boot.clone(), home: self.home.clone(), beat_at, has_left }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::found::consumer_info;
 use super::init::stream_of;
-use super::relay::{Outbox, Relay, publish_now};
+use super::relay::{Outbox, Relay};
 use super::repair::Repair;
 use super::subscription::Subscription;
 use crate::bus::{Backlog, Error};
@@ -82,10 +82,6 @@ impl Messages {
             let _ = self.handed.try_send(said.to_vec());
         }
         self.committed();
-    }
-
-    pub(crate) async fn publish(&self, messages: &[Outgoing]) -> Result<(), Error> {
-        publish_now(self.connection.jetstream(), messages).await
     }
 
     /// Commits of this process at once, those of others when they make news, and else within a moment.

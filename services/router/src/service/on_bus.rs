@@ -1,0 +1,96 @@
+//! A router in a process of its own that follows a nats-server. With that and everything else dead it serves what is on its disk.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chassis::admin::{self, Says};
+use chassis::services::ROUTER;
+use chassis::{Bus, Clock, Connection, Environment, JetStream, Metrics, Mistakes, NatsUrl};
+use rollout::RouterName;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::feed::Feed;
+use super::{Life, adoption, boot, start, trusted};
+use crate::home::Home;
+use crate::proxy::Error;
+
+/// Runs a router until it is told to stop: the whole of a `main.rs`.
+///
+/// `TIDEGATE_NATS_URL` says where routes come from, `TIDEGATE_ROUTER` where it listens, `TIDEGATE_ROUTER_NAME` what it is called
+/// among others, `TIDEGATE_DATA` names its folder, and `TIDEGATE_ADMIN` the address of its admin pages.
+#[must_use]
+pub fn run() -> ExitCode {
+    chassis::run_until(alone())
+}
+
+/// Where a router is, and what it follows.
+struct Place {
+    nats: NatsUrl,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    folder: PathBuf,
+    name: RouterName,
+}
+
+impl Place {
+    fn read() -> anyhow::Result<Self> {
+        let mut environment = Environment::of_process();
+        if environment.text("TIDEGATE_NATS_URL").is_none() {
+            environment
+                .mistake("TIDEGATE_NATS_URL: is missing; to follow a control plane by HTTP, use `tidegate router`");
+        }
+        let nats = NatsUrl::read(&mut environment);
+        let listen = environment.read("TIDEGATE_ROUTER", SocketAddr::from(([127, 0, 0, 1], 7080)));
+        let admin = environment.read("TIDEGATE_ADMIN", SocketAddr::from(([127, 0, 0, 1], 7090)));
+        let data: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
+        let name = environment.read("TIDEGATE_ROUTER_NAME", "router".parse()?);
+        match nats {
+            Some(nats) => {
+                environment.finish()?;
+                Ok(Self { nats, listen, admin, folder: data.join("router"), name })
+            }
+            None => Err(environment.finish().map_or_else(Mistakes::into, |()| anyhow::anyhow!("there is no server"))),
+        }
+    }
+}
+
+async fn alone() -> anyhow::Result<()> {
+    let Place { nats, listen, admin, folder, name } = Place::read()?;
+    let metrics = Metrics::default();
+    let connection = Connection::open(&nats, ROUTER.name, &metrics).await?;
+    let values = ROUTER.values(&connection, &metrics);
+    let home = Home::open(&folder).map_err(|source| Error::State { folder: folder.clone(), source })?;
+    let running = start(listen, folder, &name, trusted()?).await?;
+    let (counts, routes) = (running.counts.clone(), running.routes.clone());
+    let life = Life { clock: Clock::system(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
+    // A router has no page of its own for a count of jumps: its log tells them.
+    life.tasks.spawn(life.clock.clone().keep(life.stop.clone(), || {}));
+    let feed = Feed::bus(&Bus::without_store(values.clone()), &name, &boot(), &home.id);
+    life.tasks.spawn(adoption::follow(life.clone(), running, feed));
+    let is_known = Arc::new(AtomicBool::new(false));
+    tokio::spawn(meet(connection, values, Arc::clone(&is_known)));
+    let (of_pages, stop) = (routes.clone(), life.stop.clone());
+    // With the server down it does what it is there for, so that is no reason to give it no requests.
+    let is_ready = move || !stop.is_cancelled() && (is_known.load(Ordering::Relaxed) || !of_pages.served().is_empty());
+    let metrics = move || counts.prometheus_alone(routes.beat_age()) + &metrics.counters();
+    admin::listen_alone(admin, Says { is_ready, metrics }, (&life.tasks, &life.stop)).await?;
+    chassis::until_signal().await?;
+    life.stop.cancel();
+    life.tasks.close();
+    life.tasks.wait().await;
+    Ok(())
+}
+
+/// Ends once there is a server that is set up, and its routes are known.
+async fn meet(connection: Connection, values: JetStream, is_known: Arc<AtomicBool>) {
+    connection.up().await;
+    if let Err(error) = connection.verify(&ROUTER.needs()).await {
+        tracing::error!("the router serves what is on its disk: {error}");
+    }
+    values.filled().await;
+    is_known.store(true, Ordering::Relaxed);
+}
