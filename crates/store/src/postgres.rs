@@ -48,7 +48,10 @@ const SETTINGS: [(&str, &str); 8] = [
 /// A migration may rewrite a table, and waits for those who use it.
 const MIGRATING: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_timeout", "1min")];
 
-const SCHEMA: Schema = &[(1, "tables", include_str!("../../../migrations/postgres/0001_tables.sql"))];
+const SCHEMA: Schema = &[
+    (1, "tables", include_str!("../../../migrations/postgres/0001_tables.sql")),
+    (2, "roles", include_str!("../../../migrations/postgres/0002_roles.sql")),
+];
 
 /// One database on a server.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ mod explaining;
 mod losing;
 mod racing;
 mod replicas;
+mod rights;
 mod schema;
 
 async fn with_store(test: impl AsyncFn(Store)) {
