@@ -291,7 +291,7 @@ impl Bus {
     pub(crate) async fn sweep(&self, store: &Store, now: At) -> Result<u64, store::Error> {
         match self {
             Self::InProcess(bus) => store.sweep(bus.passed(), now.plus_ms(-KEPT.ms()), now).await,
-            Self::JetStream { messages, .. } => Ok(store.sweep(0, At(0), now).await? + kept(messages).sweep().await?),
+            Self::JetStream { messages, .. } => kept(messages).sweep().await,
         }
     }
 

@@ -106,6 +106,8 @@ writes! {
     relay::forget as pub(crate) forget_published(service: &str, before: At, limit: i64) -> u64;
     /// Takes away what nobody needs any more.
     sweeping::sweep as take_away(position: i64, said_before: At, now: At) -> u64;
+    /// Takes away what a service does not need any more.
+    sweeping::sweep_of as take_away_of(service: &str, now: At) -> u64;
 }
 
 /// Rows of a kind are deleted so many at a time, so that a sweep never holds the writer for long.
@@ -121,6 +123,17 @@ impl Store {
     pub async fn sweep(&self, position: i64, said_before: At, now: At) -> Result<u64, Error> {
         let mut tx = self.begin().await?;
         let gone = tx.take_away(position, said_before, now).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    /// Takes away what one service does not need any more, and needs no right to what others write. Gives how many rows went.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn sweep_of(&self, service: &str, now: At) -> Result<u64, Error> {
+        let mut tx = self.begin().await?;
+        let gone = tx.take_away_of(service, now).await?;
         tx.commit().await?;
         Ok(gone)
     }

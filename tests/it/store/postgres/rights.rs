@@ -124,3 +124,36 @@ async fn the_scheduler_makes_its_step_with_the_rights_of_its_role() {
     assert!(api.page().await.unwrap().rows().rollout(&row.id).await.unwrap().is_some());
     assert_eq!(class(&api, moved(&next(&row, |_| {}), 2)).await, Class::Code);
 }
+
+#[tokio::test]
+async fn each_service_does_what_all_do_with_the_rights_of_its_role() {
+    let server = Postgres::start();
+    Store::migrate(&server.url()).await.unwrap();
+    for role in SERVICES {
+        let service: &'static str = role.replace('_', "-").leak();
+        server.say(format!("alter role tidegate_{role} login").leak()).await;
+        let store = Store::connect(&server.url_of(&format!("tidegate_{role}")), 2).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.suspect(service, "/ci", "1", NOON).await.unwrap(), 1);
+        tx.trust(service, "/ci", "1").await.unwrap();
+        tx.mark(&[mark(service, "1", NOON)]).await.unwrap();
+        let said = Outgoing { service, ..message(service, NOON) };
+        tx.say_to_relay(&[said], NOON).await.unwrap();
+        tx.commit().await.unwrap();
+        let claimed = store.claim(service, (At(NOON.0 + 1), At(NOON.0 + 2)), 10).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        let mut tx = store.begin().await.unwrap();
+        tx.published(&[(claimed[0].position, Some(1))], NOON).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut reader = store.reader().await.unwrap();
+        reader.rows().replays(service).await.unwrap();
+        reader.rows().parked_as_unknown(service).await.unwrap();
+        assert_eq!(reader.rows().last_sequence(service, "tg.").await.unwrap(), Some(1));
+        assert_eq!(store.forget_published(service, At(NOON.0 + 1)).await.unwrap(), 1);
+        assert_eq!(
+            store.sweep_of(service, NOON.plus_ms(9 * 24 * 60 * 60 * 1000)).await.unwrap(),
+            1,
+            "{service}'s own mark"
+        );
+    }
+}

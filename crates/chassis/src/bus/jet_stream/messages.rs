@@ -138,12 +138,13 @@ impl Messages {
         Ok((name, info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0)))
     }
 
-    /// Takes away what was published long ago; gives how many rows.
+    /// Takes away what was published long ago, and what is out of use; gives how many rows.
     pub(crate) async fn sweep(&self) -> Result<u64, store::Error> {
         let (now, mut gone) = (self.outbox.clock.now(), 0);
         for service in self.outbox.services {
             let kept = if SAY_WHAT_CANNOT_BE_MADE_AGAIN.contains(service) { KEPT_LONG } else { KEPT };
             gone += self.outbox.store.forget_published(service, now.plus_ms(-kept.ms())).await?;
+            gone += self.outbox.store.sweep_of(service, now).await?;
         }
         Ok(gone)
     }
