@@ -6,9 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::{Size, Wanted, init};
 use serde_json::{Value, json};
-use store::Store;
 use tempfile::TempDir;
 
 use crate::house::{House, LIMIT, Upstream, binary};
@@ -26,12 +24,13 @@ struct Plant {
     processes: Vec<Process>,
     /// The API and the router, as of `tidegate up`.
     house: House,
-    _nats: Nats,
+    nats: Nats,
     _postgres: Postgres,
 }
 
 struct Process {
     name: &'static str,
+    command: Command,
     child: Child,
     admin: String,
 }
@@ -39,12 +38,16 @@ struct Process {
 impl Plant {
     async fn start() -> Self {
         let (nats, postgres) = (Nats::start(), Postgres::start_with(&["fsync=off", "max_connections=100"]));
-        init(&nats.url(), Wanted { size: Size::Small, replicas: 1, besides: &[] }).await.unwrap();
-        Store::migrate(&postgres.url()).await.unwrap();
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let database = folder.path().join("database");
         std::fs::write(&database, postgres.url()).unwrap();
         std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
+        for words in [&["init", "--small"][..], &["migrate"]] {
+            let mut tidegate = command("tidegate");
+            tidegate.args(words).env("TIDEGATE_NATS_URL", nats.url()).env("TIDEGATE_DATABASE_URL_FILE", &database);
+            let out = tidegate.output().unwrap();
+            assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        }
         let (api, router) = (free_address(), free_address());
         let variables = [
             ("TIDEGATE_NATS_URL", nats.url()),
@@ -54,7 +57,7 @@ impl Plant {
         ];
         let processes = SERVICES.map(|name| Process::start(name, &folder, &variables)).into_iter().collect();
         let house = House::within(folder, api.parse().unwrap(), router.parse().unwrap());
-        let plant = Self { processes, house, _nats: nats, _postgres: postgres };
+        let plant = Self { processes, house, nats, _postgres: postgres };
         for process in &plant.processes {
             process.until_ready(&plant.house.client).await;
         }
@@ -83,13 +86,19 @@ impl Plant {
 impl Process {
     fn start(name: &'static str, folder: &TempDir, variables: &[(&str, String)]) -> Self {
         let admin = free_address();
-        let child = command(name)
+        let mut command = command(name);
+        command
             .env("TIDEGATE_DATA", folder.path().join(name))
             .env("TIDEGATE_ADMIN", &admin)
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .spawn()
-            .unwrap();
-        Self { name, child, admin }
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        Self { name, child: command.spawn().unwrap(), command, admin }
+    }
+
+    /// `kill -9`, and the same again.
+    fn killed_and_started(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = self.command.spawn().unwrap();
     }
 
     async fn until_ready(&self, client: &reqwest::Client) {
@@ -160,6 +169,51 @@ async fn processes_of_their_own_turn_back_from_a_version_that_does_badly() {
     let ended = plant.house.ended(&id).await;
     assert_eq!(ended["stage"], "rolled_back", "{ended}");
     assert_eq!(plant.house.ask("reranker", "s").await, (200, "1".to_owned()));
+    assert_eq!(users.stop().await, 0, "requests without a good answer");
+    plant.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_survives_the_death_of_every_service_and_of_the_server() {
+    let mut plant = Plant::start().await;
+    let _upstreams = served(&plant.house).await;
+    let users = traffic::start(&plant.house, "reranker");
+    let id = plant.house.promote("reranker", "2", &judged_by("error_rate")).await;
+    plant.house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;
+    // Whoever asks a router notices its death; nobody else's.
+    for process in plant.processes.iter_mut().filter(|process| process.name != "router") {
+        process.killed_and_started();
+        process.until_ready(&plant.house.client).await;
+    }
+    plant.nats.kill();
+    plant.nats.start_again();
+    let ended = plant.house.ended(&id).await;
+    assert_eq!(ended["stage"], "completed", "{ended}");
+    assert_eq!(users.stop().await, 0, "requests without a good answer");
+    plant.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_takes_the_traffic_back_while_the_other_services_are_dead() {
+    let mut plant = Plant::start().await;
+    let _upstreams = served(&plant.house).await;
+    let users = traffic::start(&plant.house, "reranker");
+    let slow = json!({"policy": {"name": "slow", "steps": [{"split": 100, "dwell": "10m"}]}});
+    let id = plant.house.promote("reranker", "2", &slow).await;
+    plant.house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;
+    assert_eq!(plant.house.ask("reranker", "s").await.1, "2");
+    for process in plant.processes.iter_mut().filter(|process| !["api", "router"].contains(&process.name)) {
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+    }
+    let (status, said) = plant.house.post(&format!("/v1/rollouts/{id}/rollback"), &json!({})).await;
+    // It is not recorded that the rollout has turned back: nobody is there to do that.
+    assert_eq!((status, &said["applied"]), (202, &json!(false)), "{said}");
+    assert_eq!(plant.house.ask("reranker", "s").await.1, "1");
+    for process in plant.processes.iter_mut().filter(|process| !["api", "router"].contains(&process.name)) {
+        process.child = process.command.spawn().unwrap();
+    }
+    assert_eq!(plant.house.ended(&id).await["stage"], "rolled_back");
     assert_eq!(users.stop().await, 0, "requests without a good answer");
     plant.stop();
 }

@@ -153,3 +153,22 @@ fn each_requirement_points_to_a_test_that_exists() {
         }
     }
 }
+
+/// Names that begin as our variables do.
+fn variables(text: &str) -> BTreeSet<String> {
+    let is_of_name = |letter: &char| letter.is_ascii_uppercase() || *letter == '_';
+    text.match_indices("TIDEGATE_").map(|(at, _)| text[at..].chars().take_while(is_of_name).collect()).collect()
+}
+
+#[test]
+fn every_variable_of_the_environment_is_documented_and_read() {
+    let book: String = ["OPERATIONS.md", "OBSERVING.md"]
+        .map(|name| std::fs::read_to_string(root().join("docs").join(name)).unwrap())
+        .concat();
+    let mut files = Vec::new();
+    for folder in ["crates", "services"] {
+        rust_files(&root().join(folder), &mut files);
+    }
+    let read: BTreeSet<_> = files.iter().flat_map(|path| variables(&std::fs::read_to_string(path).unwrap())).collect();
+    assert_eq!(variables(&book), read);
+}

@@ -139,6 +139,12 @@ pub(crate) enum Command {
     },
     /// Make the streams and consumers of the distributed form on a nats-server; again and again changes nothing.
     Init(InitArguments),
+    /// Bring the schema of the distributed form's PostgreSQL database up to date; again and again changes nothing.
+    Migrate {
+        /// A file with the address of the database, with a user who may make tables.
+        #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
+        database_file: PathBuf,
+    },
     /// Check a policy without a server; every problem is told with its line.
     Lint {
         /// A file, or the name of a preset.

@@ -18,6 +18,7 @@ mod follow;
 mod init;
 mod lint;
 pub mod load;
+mod migrate;
 mod progress;
 mod run;
 mod screen;
