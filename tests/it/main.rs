@@ -35,6 +35,7 @@ mod postgres;
 mod prometheus;
 mod router;
 mod schemas;
+mod sim;
 mod store;
 mod tidy;
 mod tls;

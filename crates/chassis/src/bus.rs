@@ -20,6 +20,7 @@ pub use error::Error;
 pub(crate) use received::{Handle, Received};
 pub use stops::{Heard, Stops};
 
+use crate::by_hand::Handed;
 use crate::clock::Clock;
 use crate::commit::Say;
 use crate::consumers::Consumer;
@@ -28,6 +29,9 @@ use crate::say::{Stamped, outgoing, say_now};
 
 /// Messages of this process are kept this long after they were said.
 const KEPT: Span = Span(10 * 60 * 1000);
+
+/// What was just said is left to its own process for so long, in milliseconds, before a relay looks for it.
+const OURS_FOR_MS: i64 = 1_000;
 
 /// A bucket of values with compare-and-set and watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +99,12 @@ impl Bus {
         Ok(Self::InProcess(in_process::InProcess::open(store.clone(), clock.clone()).await?))
     }
 
+    /// A bus that hands over what is committed, for somebody else to publish.
+    pub(crate) async fn by_hand(store: &Store, clock: &Clock, handed: Handed) -> Result<Self, store::Error> {
+        let bus = in_process::InProcess::open(store.clone(), clock.clone()).await?;
+        Ok(Self::InProcess(bus.handing_over(handed)))
+    }
+
     /// The bus of the distributed form. What `services` say is published out of the store from now on.
     #[must_use]
     pub fn jet_stream(
@@ -134,7 +144,7 @@ impl Bus {
     /// When the store does not take them.
     pub(crate) async fn say(&self, tx: &mut Tx, says: Vec<Outgoing>) -> Result<Vec<Placed>, store::Error> {
         let placed = match self {
-            Self::InProcess(_) => tx.say(&says).await?,
+            Self::InProcess(bus) => bus.say(tx, &says).await?,
             Self::JetStream { messages, .. } => kept(messages).say(tx, &says).await?,
         };
         Ok(Placed::of(says, placed))

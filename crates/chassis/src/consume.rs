@@ -179,32 +179,13 @@ pub(crate) async fn settled_together<H: Handler>(core: &Core, handler: &H, cause
 
 /// Settles one message, as long as its consumer can wait for the database and the outside world.
 async fn take<H: Handler>(core: &Core, handler: &H, received: &Received, (arm, outage): (&Arm, &Outage)) -> Took {
-    let (incoming, source, id) = match door(received) {
-        Ok(incoming) => (Ok(incoming.clone()), incoming.source, incoming.id),
-        Err(unreadable) => {
-            let (source, id) = received.known_as();
-            (Err(unreadable), source, id)
-        }
-    };
     let mut tries = 0;
     let began = Instant::now();
     loop {
         tries += 1;
-        let hopeless = |reason, error| {
-            let tries = if reason == KILLS_US { DEATHS } else { i64::from(tries) };
-            Hopeless { service: H::NAME, source: &source, id: &id, reason, error, tries }
-        };
-        let settled = match &incoming {
-            Err(unreadable) => park_once(core, received, &hopeless(unreadable.reason(), unreadable.to_string())).await,
-            Ok(incoming) => match guarded(core, handler, incoming, received, arm).await {
-                Err(failure) if failure.class() == Class::Never => {
-                    park_once(core, received, &hopeless(failure.reason(), chain(&failure))).await
-                }
-                other => other,
-            },
-        };
-        let Err(failure) = settled else { return Took::Settled };
+        let Err(failure) = take_once(core, handler, received, (arm, tries)).await else { return Took::Settled };
         let wait = AGAIN.after(tries - 1);
+        let (_, id) = received.known_as();
         core.metrics.retried.get_or_create(&ByService { service: H::NAME }).inc();
         tracing::warn!(service = H::NAME, fact.id = id, "message {id} has to wait {wait:?}: {}", chain(&failure));
         if failure.class() == Class::Code && began.elapsed() > BROKEN_LIMIT {
@@ -215,6 +196,25 @@ async fn take<H: Handler>(core: &Core, handler: &H, received: &Received, (arm, o
         }
         tokio::select! { () = tokio::time::sleep(wait) => {}, () = core.stop.cancelled() => return Took::Stopped }
     }
+}
+
+/// Tries to settle one message; what can never work is parked. `tries` counts this one.
+pub(crate) async fn take_once<H: Handler>(
+    core: &Core,
+    handler: &H,
+    received: &Received,
+    (arm, tries): (&Arm, u32),
+) -> Result<(), Failure> {
+    let (reason, error) = match door(received) {
+        Err(unreadable) => (unreadable.reason(), unreadable.to_string()),
+        Ok(incoming) => match guarded(core, handler, &incoming, received, arm).await {
+            Err(failure) if failure.class() == Class::Never => (failure.reason(), chain(&failure)),
+            other => return other,
+        },
+    };
+    let (source, id) = received.known_as();
+    let tries = if reason == KILLS_US { DEATHS } else { i64::from(tries) };
+    park_once(core, received, &Hopeless { service: H::NAME, source: &source, id: &id, reason, error, tries }).await
 }
 
 async fn park_once(core: &Core, received: &Received, hopeless: &Hopeless<'_>) -> Result<(), Failure> {

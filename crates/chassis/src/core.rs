@@ -66,8 +66,17 @@ impl Core {
     /// Starts what belongs to no service, on a bus that is there.
     #[must_use]
     pub fn start_on(bus: Bus, store: Store, clock: Clock, metrics: Metrics) -> Self {
+        let core = Self::still(bus, store, clock, metrics);
+        core.tasks.spawn(sweep(core.clone()));
+        let metrics = core.metrics.clone();
+        core.tasks.spawn(core.clock.clone().keep(core.stop.clone(), move || metrics.clock_jumped()));
+        core
+    }
+
+    /// A process in which nothing runs by itself.
+    pub(crate) fn still(bus: Bus, store: Store, clock: Clock, metrics: Metrics) -> Self {
         let started_at = clock.now();
-        let core = Self {
+        Self {
             store,
             bus,
             clock,
@@ -78,11 +87,7 @@ impl Core {
             started_at,
             health: Health::default(),
             words: Arc::new(watch::channel(()).0),
-        };
-        core.tasks.spawn(sweep(core.clone()));
-        let metrics = core.metrics.clone();
-        core.tasks.spawn(core.clock.clone().keep(core.stop.clone(), move || metrics.clock_jumped()));
-        core
+        }
     }
 
     /// Somebody said a word about a parked message: its service looks at once.

@@ -55,6 +55,10 @@ mod points {
         Ok(())
     }
 
+    pub(super) fn die_where(_: Box<dyn Fn(&'static str) -> bool>) {}
+
+    pub(super) const fn break_design(_: &'static str) {}
+
     pub(super) const fn is_broken(_: &str) -> bool {
         false
     }
@@ -62,6 +66,7 @@ mod points {
 
 #[cfg(debug_assertions)]
 mod points {
+    use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::io::Write as _;
     use std::sync::{Mutex, OnceLock};
@@ -103,7 +108,26 @@ mod points {
         Some(Points { armed, hits: Mutex::new((BTreeMap::new(), file)), delivered: Mutex::default() })
     }
 
+    type IsDeadly = Box<dyn Fn(&'static str) -> bool>;
+
+    thread_local! {
+        static DEADLY: RefCell<Option<IsDeadly>> = const { RefCell::new(None) };
+        static BROKEN: Cell<Option<&'static str>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn break_design(switch: &'static str) {
+        assert!(SWITCHES.contains(&switch), "there is no switch `{switch}`");
+        BROKEN.set(Some(switch));
+    }
+
+    pub(super) fn die_where(is_deadly: IsDeadly) {
+        DEADLY.set(Some(is_deadly));
+    }
+
     pub(super) async fn reach(place: &'static str) -> Result<(), Failure> {
+        if DEADLY.with_borrow(|is_deadly| is_deadly.as_ref().is_some_and(|is_deadly| is_deadly(place))) {
+            std::future::pending::<()>().await;
+        }
         let Some(points) = points() else { return Ok(()) };
         let hits = points.hit(place);
         match points.armed.get(place).map(String::as_str) {
@@ -148,7 +172,7 @@ mod points {
     }
 
     pub(super) fn is_broken(switch: &str) -> bool {
-        points().is_some_and(|points| points.armed.contains_key(switch))
+        BROKEN.get() == Some(switch) || points().is_some_and(|points| points.armed.contains_key(switch))
     }
 }
 
@@ -158,6 +182,17 @@ mod points {
 /// When a test wants it to fail here.
 pub async fn reach(place: &'static str) -> Result<(), Failure> {
     points::reach(place).await
+}
+
+/// Whatever reaches a place on this thread asks whether it is a deadly one, and then goes no further: whoever waits for it has to
+/// give it up. For a simulation, which has many processes in one.
+pub fn die_where(is_deadly: impl Fn(&'static str) -> bool + 'static) {
+    points::die_where(Box::new(is_deadly));
+}
+
+/// Breaks the design on this thread: whoever checks a simulation can be checked.
+pub fn break_design(switch: &'static str) {
+    points::break_design(switch);
 }
 
 /// What a consumer gets of a batch that it reads.

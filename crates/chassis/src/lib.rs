@@ -7,6 +7,7 @@
 pub mod admin;
 mod back_off;
 mod bus;
+pub mod by_hand;
 mod clock;
 mod commit;
 mod config;

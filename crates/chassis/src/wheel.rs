@@ -266,7 +266,21 @@ fn note_lateness(core: &Core, due: &Due) {
 }
 
 async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
-    note_lateness(core, &due);
+    if let Err(failure) = fire_once(core, handler, &due, arm).await {
+        let text = chain(&failure);
+        if failure.class() == Class::Never {
+            tracing::error!(service = H::NAME, rollout.id = %due.rollout_id, "the deadline of {} can't be handled: {text}", due.rollout_id);
+        } else {
+            tracing::warn!(service = H::NAME, rollout.id = %due.rollout_id, "the deadline of {} has to wait: {text}", due.rollout_id);
+        }
+    }
+    // Where it failed, the row keeps its deadline, so a later read finds it again.
+    arm.ended(&due);
+}
+
+/// Fires a deadline, and arms what its commit arms.
+pub(crate) async fn fire_once<H: Handler>(core: &Core, handler: &H, due: &Due, arm: &Arm) -> Result<(), Failure> {
+    note_lateness(core, due);
     let cause = Cause::Deadline(due.clone());
     let span = cause_span(H::NAME, &cause);
     let stepped = async {
@@ -274,21 +288,8 @@ async fn fire<H: Handler>(core: &Core, handler: &H, due: Due, arm: &Arm) {
         step(core, handler, &cause, Taken::Fresh).await
     };
     let stepped = AssertUnwindSafe(stepped.instrument(span)).catch_unwind().await;
-    let failure = match stepped {
-        Ok(Ok((_, commit))) => {
-            arm.ended(&due);
-            return arm.all(&commit.wakes);
-        }
-        Ok(Err(failure)) => failure,
-        Err(panic) => Failure::never("panic", panic_text(&*panic)),
-    };
-    let lasting = failure.class() == Class::Never;
-    let text = chain(&failure);
-    if lasting {
-        tracing::error!(service = H::NAME, rollout.id = %due.rollout_id, "the deadline of {} can't be handled: {text}", due.rollout_id);
-    } else {
-        tracing::warn!(service = H::NAME, rollout.id = %due.rollout_id, "the deadline of {} has to wait: {text}", due.rollout_id);
-    }
-    // The row keeps its deadline, so a later read finds it again.
-    arm.ended(&due);
+    let (_, commit) = stepped.unwrap_or_else(|panic| Err(Failure::never("panic", panic_text(&*panic))))?;
+    arm.ended(due);
+    arm.all(&commit.wakes);
+    Ok(())
 }

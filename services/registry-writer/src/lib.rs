@@ -5,9 +5,15 @@ mod follow;
 mod handler;
 mod register;
 
-use chassis::Core;
+use chassis::{Core, Handler, Prometheus};
 
 /// Runs the service.
 pub fn serve(core: &Core) {
-    chassis::serve(core, handler::RegistryWriter { prometheus: core.prometheus.clone() });
+    chassis::serve(core, handler(core.prometheus.clone()));
+}
+
+/// What it does with one message.
+#[must_use]
+pub fn handler(prometheus: Option<Prometheus>) -> impl Handler {
+    handler::RegistryWriter { prometheus }
 }

@@ -8,10 +8,16 @@ mod handler;
 mod heard;
 mod queue;
 
-use chassis::Core;
+use chassis::{Core, Handler};
 
 /// Runs the service.
 pub fn serve(core: &Core) {
-    let pulse = chassis::serve(core, handler::StageScheduler);
+    let pulse = chassis::serve(core, handler());
     core.tasks.spawn(beat::beat(core.clone(), pulse));
+}
+
+/// What it does with one message or one deadline.
+#[must_use]
+pub fn handler() -> impl Handler {
+    handler::StageScheduler
 }

@@ -45,10 +45,15 @@ pub(super) fn of_rollout(row: &Rollout, log: &[Transition]) -> Vec<String> {
     wrong
 }
 
+/// Whether the next step begins; the same one may begin anew.
+fn moves_on(before: &Rollout, after: &Rollout) -> bool {
+    let is_next = after.stage == Stage::Shifting && after.step > before.step || after.stage == Stage::Promoting;
+    before.stage == Stage::Observing && is_next
+}
+
 /// A step ends when its dwell has passed since its split was read back, or when a person says so.
 fn advanced_early(place: &str, before: &Rollout, after: &Rollout, fact: &Fact) -> Option<String> {
-    let moves_on = before.stage == Stage::Observing && matches!(after.stage, Stage::Shifting | Stage::Promoting);
-    if !moves_on || matches!(fact.what, What::Commanded { .. }) {
+    if !moves_on(before, after) || matches!(fact.what, What::Commanded { .. }) {
         return None;
     }
     let dwell = before.current_step()?.dwell.ms();
@@ -80,8 +85,7 @@ fn advanced_unproved(
     fact: &Fact,
     entry: &Transition,
 ) -> Option<String> {
-    let moves_on = before.stage == Stage::Observing && matches!(after.stage, Stage::Shifting | Stage::Promoting);
-    if !moves_on || !before.current_step()?.judged {
+    if !moves_on(before, after) || !before.current_step()?.judged {
         return None;
     }
     if matches!(fact.what, What::Commanded { .. }) {

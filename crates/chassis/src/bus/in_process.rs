@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use proto::RolloutCommand;
 use proto::subject::fits;
-use store::{BusValue, Placed, Rows, Said, Store, Tx};
+use store::{BusValue, Outgoing, Placed, Rows, Said, Store, Tx};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use super::stops::{Heard, STOPS_MAX, Stops};
-use super::{Backlog, Bucket, Entry, Error, Handle, Received, Values};
+use super::{Backlog, Bucket, Entry, Error, Handle, OURS_FOR_MS, Received, Values};
+use crate::by_hand::Handed;
 use crate::clock::Clock;
 use crate::consumers::Consumer;
 use crate::failpoint;
@@ -37,6 +38,8 @@ pub struct InProcess {
     buckets: Arc<BTreeMap<Bucket, watch::Sender<Values>>>,
     putting: Arc<tokio::sync::Mutex<()>>,
     stops: broadcast::Sender<Heard>,
+    /// Where commits go that somebody else publishes.
+    handed: Option<Handed>,
 }
 
 /// Where a consumer stands.
@@ -85,6 +88,7 @@ impl InProcess {
             buckets: Arc::new(buckets),
             putting: Arc::default(),
             stops: broadcast::channel(STOPS_MAX).0,
+            handed: None,
         })
     }
 
@@ -101,7 +105,22 @@ impl InProcess {
         Subscription { store: self.store.clone(), born_at: self.born_at, place }
     }
 
+    /// Its commits are no publications.
+    pub(super) fn handing_over(self, handed: Handed) -> Self {
+        Self { handed: Some(handed), ..self }
+    }
+
+    pub(super) async fn say(&self, tx: &mut Tx, messages: &[Outgoing]) -> Result<Vec<(i64, String)>, store::Error> {
+        match &self.handed {
+            Some(_) => tx.say_to_relay(messages, self.clock.now().plus_ms(OURS_FOR_MS)).await,
+            None => tx.say(messages).await,
+        }
+    }
+
     pub(super) fn announce(&self, said: &[Placed]) {
+        if let Some(handed) = &self.handed {
+            handed.give(said);
+        }
         for place in self.places().iter() {
             if said.iter().any(|placed| place.takes(&placed.message.subject)) {
                 place.wake.notify_one();

@@ -42,6 +42,8 @@ pub(crate) enum Handle {
     InProcess(in_process::Held),
     /// Of a stream.
     JetStream(subscription::Held),
+    /// Of whoever brought it, for so many times, and looks at what becomes of it.
+    ByHand(u32),
 }
 
 impl Handle {
@@ -50,6 +52,7 @@ impl Handle {
         match self {
             Self::InProcess(held) => held.deliveries(),
             Self::JetStream(held) => held.deliveries(),
+            Self::ByHand(deliveries) => *deliveries,
         }
     }
 
@@ -63,6 +66,7 @@ impl Handle {
         match self {
             Self::InProcess(held) => held.settled(),
             Self::JetStream(held) => held.settled(surely).await,
+            Self::ByHand(_) => {}
         }
     }
 
@@ -71,6 +75,7 @@ impl Handle {
         match self {
             Self::InProcess(held) => held.give_back(delay),
             Self::JetStream(held) => held.give_back(delay).await,
+            Self::ByHand(_) => {}
         }
     }
 }

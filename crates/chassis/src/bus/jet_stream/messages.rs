@@ -18,14 +18,12 @@ use super::init::stream_of;
 use super::relay::{Outbox, Relay};
 use super::repair::Repair;
 use super::subscription::Subscription;
-use crate::bus::{Backlog, Error};
+use crate::bus::{Backlog, Error, OURS_FOR_MS};
 use crate::consumers::Consumer;
 use crate::metrics::Metrics;
 
 /// Commits handed over and not published yet; what is more is found by the sweep.
 const HANDED: usize = 1_024;
-/// What was just said is left to its own process for so long, in milliseconds.
-const OURS_FOR_MS: i64 = 1_000;
 /// Commits of other processes that no news tells of are looked for this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Published rows are kept this long, for the day when a server has lost them.
