@@ -65,7 +65,9 @@ pub enum Error {
         known: i64,
     },
     /// The database waits for its migrations.
-    #[error("{place} is older than this tidegate (schema {found}, this one needs {known}); migrate it first")]
+    #[error(
+        "{place} is older than this tidegate (schema {found}, this one needs {known}); run `tidegate migrate` first"
+    )]
     Older {
         /// Which.
         place: String,

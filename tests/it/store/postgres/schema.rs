@@ -116,7 +116,8 @@ async fn refusal(url: &str) -> (String, Class) {
 async fn only_a_database_with_the_schema_of_this_release_is_used() {
     let server = Postgres::start();
     let place = format!("the database tidegate at {}", server.socket().parent().unwrap().display());
-    let older = format!("{place} is older than this tidegate (schema 0, this one needs 2); migrate it first");
+    let older =
+        format!("{place} is older than this tidegate (schema 0, this one needs 2); run `tidegate migrate` first");
     assert_eq!(refusal(&server.url()).await, (older, Class::Code));
     for _ in 0..2 {
         Store::migrate(&server.url()).await.unwrap();
