@@ -287,6 +287,8 @@ async fn slip_in(process: &Process, messages: &[Outgoing]) {
         };
     }
     tx.commit().await.unwrap();
+    // What is said after it comes after it.
+    process.publishes_all().await;
 }
 
 fn command(of: &str, verb: Verb) -> RolloutCommand {

@@ -112,7 +112,9 @@ async fn every_message_three_times_in_any_order_has_one_effect() {
     each_form(async |form| {
         let process = Process::on(&form).await;
         let clerk = Clerk::<HEARS_ALL>::new(|incoming, _| {
-            Ok(Commit::applied().say(format!("effect.{}", incoming.id), stop_of("o")))
+            let commit = Commit::applied();
+            let is_effect = incoming.id.starts_with("effect");
+            Ok(if is_effect { commit } else { commit.say(format!("effect.{}", incoming.id), stop_of("o")) })
         });
         serve_handler(&process.core, &clerk);
         // Bodies repeat under other ids of the stream, as a bus does that delivers again and out of order.
@@ -132,12 +134,7 @@ async fn every_message_three_times_in_any_order_has_one_effect() {
         heard.dedup();
         assert_eq!(heard.len(), 21);
         let said = process.core.store.reader().await.unwrap().rows().said_after(0, "", 1_000).await.unwrap();
-        assert_eq!(
-            said.iter()
-                .filter(|said| said.service == "hears-all" && !said.message_id.contains("effect.effect"))
-                .count(),
-            21
-        );
+        assert_eq!(said.iter().filter(|said| said.service == "hears-all").count(), 21);
     })
     .await;
 }

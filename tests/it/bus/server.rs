@@ -2,6 +2,7 @@
 
 use super::*;
 use async_nats::jetstream::stream::Config;
+use std::net::TcpListener;
 
 /// Ids of messages, from `range`.
 fn ids(range: std::ops::Range<usize>) -> Vec<String> {
@@ -240,5 +241,133 @@ async fn without_a_server_nothing_is_published_and_that_is_said() {
     assert_eq!(process.waiting().await, 2);
     nats.start_again();
     process.publishes_all().await;
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_before_a_stop_is_published_by_it() {
+    let (nats, form) = on_a_server().await;
+    let process = Process::on(&form).await;
+    process.say(&["0"]).await;
+    process.publishes_all().await;
+    process.say_each(&ids(1..200)).await;
+    process.stop().await;
+    assert_eq!(in_stream(&nats).await, 200);
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_made_anew_is_taken_from_again() {
+    let (nats, form) = on_a_server().await;
+    let process = Process::on(&form).await;
+    let clerk = Clerk::<HEARS_ALL>::content();
+    serve_handler(&process.core, &clerk);
+    process.say(&["1"]).await;
+    process.settles::<HEARS_ALL>("1").await;
+    let jetstream = nats.jetstream().await;
+    jetstream.delete_consumer_from_stream("all", "TG_CMD").await.unwrap();
+    process.say(&["2"]).await;
+    process.publishes_all().await;
+    ::chassis::init(&nats.url(), Wanted { size: Size::Small, replicas: 1, besides: CONSUMERS }).await.unwrap();
+    process.settles::<HEARS_ALL>("2").await;
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_on_the_page_of_metrics() {
+    let (mut nats, form) = on_a_server().await;
+    let process = Process::on(&form).await;
+    let clerk = Clerk::<HEARS_FEW>::shut();
+    serve_handler(&process.core, &clerk);
+    process.say(&["1", "2", "3"]).await;
+    clerk.begins(2).await;
+    process.publishes_all().await;
+    let pages = Pages::of(&process).await;
+    pages.become_ready(true).await;
+    let page = pages.get("/metrics").await.1;
+    for line in ["tidegate_outbox_waiting 0", "tidegate_consumer_lag_messages{consumer=\"few\"} 3"] {
+        assert!(page.lines().any(|there| there == line), "{line}: {page}");
+    }
+    nats.kill();
+    process.say(&["4", "5"]).await;
+    let page = pages.get("/metrics").await.1;
+    assert!(page.contains("tidegate_outbox_waiting 2\n") && !page.contains("consumer_lag_messages{"), "{page}");
+    pages.become_ready(false).await;
+    nats.start_again();
+    clerk.open();
+    process.settles::<HEARS_FEW>("5").await;
+    pages.become_ready(true).await;
+    process.stop().await;
+}
+
+/// The admin pages of a process.
+struct Pages(String);
+
+impl Pages {
+    async fn of(process: &Process) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        ::chassis::admin::listen(&process.core, free).await.unwrap();
+        Self(format!("http://{free}"))
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.get(format!("{}{path}", self.0)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn become_ready(&self, is_so: bool) {
+        let status = if is_so { 200 } else { 503 };
+        eventually(&format!("readyz is {status}"), async || self.get("/readyz").await.0 == status).await;
+    }
+}
+
+#[tokio::test]
+async fn published_rows_are_kept_as_long_as_a_server_may_lose_them() {
+    let (_nats, form) = on_a_server().await;
+    let (folder, clock) = (Arc::new(tempfile::tempdir().unwrap()), Clock::manual(NOON));
+    let process = Process::start_in(form, folder, clock.clone()).await;
+    let clerk = Clerk::<HEARS_COMMANDS>::new(|incoming, _| {
+        let commit = Commit::applied();
+        Ok(if incoming.id == "1" { commit.say("of a service", stop_of("m")) } else { commit })
+    });
+    serve_handler(&process.core, &clerk);
+    process.say(&["1"]).await;
+    eventually("both are published", async || {
+        // What was said before there was a connection is claimed after a second.
+        clock.move_to(clock.now().plus_ms(10));
+        clerk.heard().len() == 2 && process.waiting().await == 0
+    })
+    .await;
+    assert!(clock.now() < NOON.plus_ms(60_000));
+    let kept = async || {
+        let rows = process.core.store.reader().await.unwrap().rows().said_after(0, "", 10).await.unwrap();
+        rows.into_iter().map(|row| row.message_id).collect::<Vec<_>>()
+    };
+    assert_eq!(kept().await, ["1", "of a service"]);
+    let minutes = |minutes: i64| NOON.plus_ms(minutes * 60_000);
+    clock.move_to(minutes(9));
+    clock.move_to(minutes(11));
+    eventually("what can be made again goes", async || {
+        clock.move_to(clock.now().plus_ms(60_000));
+        kept().await == ["1"]
+    })
+    .await;
+    assert!(clock.now() < minutes(23 * 60));
+    eventually("and the other after a day", async || {
+        clock.move_to(clock.now().plus_ms(60 * 60_000));
+        kept().await.is_empty()
+    })
+    .await;
+    assert!(clock.now() > minutes(24 * 60));
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_commits_is_woken_by_those_of_others_too() {
+    let (_nats, form) = on_a_server().await;
+    let process = Process::on(&form).await;
+    let mut commits = process.core.bus.commits();
+    commits.mark_unchanged();
+    tokio::time::timeout(LIMIT, commits.changed()).await.unwrap().unwrap();
     process.stop().await;
 }

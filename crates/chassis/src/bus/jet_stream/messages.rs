@@ -1,5 +1,6 @@
 //! The messages of the JetStream arm: said by the outbox and its relay, taken by durable consumers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Messages {
     outbox: Outbox,
     handed: mpsc::Sender<Vec<Placed>>,
     commits: Arc<watch::Sender<i64>>,
+    /// Whether somebody hears of the commits of other processes.
+    hears: Arc<AtomicBool>,
     consumers: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
     tasks: TaskTracker,
     drain: CancellationToken,
@@ -54,7 +57,7 @@ impl Messages {
         let relay = Relay::new(outbox.clone(), connection.clone(), Repair::new(metrics.clone()));
         tasks.spawn(relay.run(taken, drain.clone()));
         let commits = Arc::new(watch::channel(0).0);
-        Self { connection, outbox, handed, commits, consumers: Arc::default(), tasks, drain }
+        Self { connection, outbox, handed, commits, hears: Arc::default(), consumers: Arc::default(), tasks, drain }
     }
 
     /// Publishes what was handed over and ends; what is left is found by the next process.
@@ -84,16 +87,15 @@ impl Messages {
 
     /// Commits of this process at once, those of others when they make news, and else within a moment.
     pub(crate) fn commits(&self) -> watch::Receiver<i64> {
-        let commits = self.commits.subscribe();
-        if self.commits.receiver_count() == 1 {
+        if !self.hears.swap(true, Ordering::Relaxed) {
             self.tasks.spawn(self.clone().hear_news());
         }
-        commits
+        self.commits.subscribe()
     }
 
     async fn hear_news(self) {
         let mut news = self.connection.jetstream().client().subscribe("tg.news.>").await.ok();
-        while !self.drain.is_cancelled() && self.commits.receiver_count() > 0 {
+        while !self.drain.is_cancelled() {
             tokio::select! {
                 () = self.drain.cancelled() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}

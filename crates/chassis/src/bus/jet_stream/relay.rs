@@ -2,6 +2,7 @@
 //! and whatever failed, is found by a sweep. A row is marked as published after the stream has answered: marking first would lose
 //! what dies between the two. A failure says nothing about what was stored, so the same id is published again, for ever.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
@@ -20,6 +21,7 @@ use super::repair::Repair;
 use crate::back_off::BackOff;
 use crate::bus::Error;
 use crate::clock::Clock;
+use crate::consume::chain;
 
 /// Publications on their way at once.
 const IN_FLIGHT: usize = 512;
@@ -35,10 +37,18 @@ const CLAIMED_FOR_MS: i64 = 5_000;
 const WRITE_DOWN: (usize, Duration) = (256, Duration::from_millis(20));
 /// Until it is written down, this much may wait.
 const UNWRITTEN_MAX: usize = 1_024;
+/// What can't be sent is held for so long, in its order; then it is left to whoever claims it.
+const HELD_FOR: Duration = Duration::from_secs(5);
 /// The wait before a row is tried again.
 const AGAIN: BackOff = BackOff(Duration::from_millis(50), Duration::from_secs(5));
 /// The rest of what was handed over is published within this when the process stops; what is left is found by the next one.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
+
+// What can go wrong.
+const COMPARE: &str = "compare the outbox with its streams";
+const CLAIM_ROWS: &str = "claim messages of the outbox";
+const PUBLISH: &str = "publish messages of the outbox";
+const MARK: &str = "mark what was published";
 
 /// What a relay stands on.
 #[derive(Debug, Clone)]
@@ -59,7 +69,25 @@ pub(super) struct Relay {
     unwritten: Unwritten,
     /// The last claim found as much as it could.
     has_more: bool,
-    is_failing: bool,
+    /// Since when nothing can be sent.
+    held_since: Option<Instant>,
+    troubles: Troubles,
+}
+
+/// What goes wrong, by what we were doing: a thousand tries that fail alike are one line of the log.
+#[derive(Debug, Default)]
+struct Troubles(BTreeSet<&'static str>);
+
+impl Troubles {
+    fn with(&mut self, doing: &'static str, error: &dyn std::error::Error) {
+        if self.0.insert(doing) {
+            tracing::warn!("can't {doing}, trying again: {}", chain(error));
+        }
+    }
+
+    fn over(&mut self, doing: &'static str) {
+        self.0.remove(doing);
+    }
 }
 
 /// What the streams have said and the outbox does not know yet.
@@ -69,9 +97,18 @@ struct Unwritten {
     postponed: Vec<(i64, At)>,
     parked: Vec<Parked>,
     since: Option<Instant>,
+    /// After a try in vain.
+    not_before: Option<Instant>,
 }
 
 impl Unwritten {
+    /// Whether enough waits to be written down, or for long enough.
+    fn is_due(&self) -> bool {
+        let is_time = self.since.is_some_and(|since| since.elapsed() >= WRITE_DOWN.1);
+        let may_be = self.not_before.is_none_or(|not_before| Instant::now() >= not_before);
+        may_be && (is_time || self.len() >= WRITE_DOWN.0)
+    }
+
     fn len(&self) -> usize {
         self.published.len() + self.postponed.len()
     }
@@ -102,7 +139,8 @@ impl Relay {
             on_their_way: FuturesUnordered::new(),
             unwritten: Unwritten::default(),
             has_more: false,
-            is_failing: false,
+            held_since: None,
+            troubles: Troubles::default(),
         }
     }
 
@@ -142,9 +180,10 @@ impl Relay {
             // What is on its way was said to another server, perhaps; its places are not to be taken for those of this one.
             self.settle().await;
             if let Err(error) = self.repair.run(&self.outbox, &self.connection).await {
-                tracing::warn!("can't compare the outbox with its streams yet: {error}");
+                self.troubles.with(COMPARE, &error);
                 return;
             }
+            self.troubles.over(COMPARE);
         }
         self.claim().await;
     }
@@ -155,10 +194,11 @@ impl Relay {
         for service in self.outbox.services {
             match self.outbox.store.claim(service, (now, now.plus_ms(CLAIMED_FOR_MS)), CLAIM).await {
                 Ok(claimed) => {
+                    self.troubles.over(CLAIM_ROWS);
                     self.has_more |= i64::try_from(claimed.len()).is_ok_and(|count| count >= CLAIM);
                     self.take(claimed);
                 }
-                Err(error) => tracing::warn!(service, "can't claim what {service} has said: {error:#}"),
+                Err(error) => self.troubles.with(CLAIM_ROWS, &error),
             }
         }
     }
@@ -172,13 +212,13 @@ impl Relay {
             if self.has_more && self.queue.waiting() < QUEUE_LOW {
                 self.claim().await;
             }
+            self.held_since = None;
             self.send();
-        } else {
-            // Its claims run out; what is held here for long would be old when it is sent.
+        } else if self.held_since.get_or_insert_with(Instant::now).elapsed() > HELD_FOR {
+            // Others may have claimed it since: what is held for long would be old when it is sent.
             self.queue.clear();
         }
-        let is_time = self.unwritten.since.is_some_and(|since| since.elapsed() >= WRITE_DOWN.1);
-        if is_time || self.unwritten.len() >= WRITE_DOWN.0 {
+        if self.unwritten.is_due() {
             self.write_down().await;
         }
     }
@@ -195,7 +235,7 @@ impl Relay {
         self.unwritten.since.get_or_insert_with(Instant::now);
         match answer {
             Answer::Taken(sequence) => {
-                self.is_failing = false;
+                self.troubles.over(PUBLISH);
                 self.unwritten.published.push((placed.position, i64::try_from(sequence).ok()));
             }
             Answer::Never(why) => {
@@ -203,9 +243,7 @@ impl Relay {
                 self.unwritten.parked.push(parked(placed, why, self.outbox.clock.now()));
             }
             Answer::Unknown(error) => {
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    tracing::warn!("{} waits in the outbox: {error}", placed.message.message_id);
-                }
+                self.troubles.with(PUBLISH, &error);
                 let wait = AGAIN.after(u32::try_from(placed.tries).unwrap_or(u32::MAX));
                 let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 self.unwritten.postponed.push((placed.position, self.outbox.clock.now().plus_ms(wait)));
@@ -215,10 +253,13 @@ impl Relay {
 
     async fn write_down(&mut self) {
         match self.unwritten.write(&self.outbox).await {
-            Ok(()) => self.unwritten = Unwritten::default(),
+            Ok(()) => {
+                self.troubles.over(MARK);
+                self.unwritten = Unwritten::default();
+            }
             Err(error) => {
-                tracing::warn!("can't mark what was published, trying again: {error:#}");
-                self.unwritten.since = Some(Instant::now());
+                self.troubles.with(MARK, &error);
+                self.unwritten.not_before = Some(Instant::now() + SWEEP_AGAIN);
             }
         }
     }
