@@ -68,8 +68,10 @@ async fn a_server_that_went_back_is_followed_and_counted() {
     let peer = &served.peer;
     eventually("a newer value", async || peer.set(Bucket::Route, "k", "new").await.is_ok()).await;
     served.kill(|nats| nats.put_back(&copy));
-    let peer = &served.peer;
+    let (peer, since) = (&served.peer, Instant::now());
     peer.sees(Bucket::Route, "the older value", |values| values.get("k") == Some(&entry(old, "old"))).await;
+    // Sooner than a silent server is found out.
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     assert!(peer.metrics.counters().contains("tidegate_broker_went_back_total 1\n"));
     assert!(peer.put(Bucket::Route, "k", entry(old, "new again")).await.unwrap().is_some());
 }

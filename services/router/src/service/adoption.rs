@@ -29,7 +29,7 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     life.tasks.spawn(holding::stops(life.clone(), running.routes.clone(), feed.clone()));
     life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), feed.clone()));
     let mut routes = feed.routes();
-    let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), revisions: BTreeMap::new() };
+    let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), settled: BTreeMap::new() };
     let mut beat = tokio::time::interval(BEAT_AGAIN);
     routes.mark_changed();
     loop {
@@ -63,17 +63,17 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
 struct Taken {
     feed: Feed,
     routes: Routes,
-    /// By key, the last revision that was settled: served, or older than what is served.
-    revisions: BTreeMap<String, i64>,
+    /// By key, what was settled last: served, or older than what is served. A server that went back gives a revision twice.
+    settled: BTreeMap<String, Entry>,
 }
 
 impl Taken {
     /// Adopts what is new, with one write to the disk, and says what is on the disk now; gives the routes that are new.
     async fn take(&mut self, values: &Values) -> Vec<Route> {
         let mut offered = Vec::new();
-        for (key, entry) in values.iter().filter(|(key, entry)| self.revisions.get(*key) != Some(&entry.revision)) {
+        for (key, entry) in values.iter().filter(|(key, entry)| self.settled.get(*key) != Some(entry)) {
             match checked(key, entry) {
-                Ok(route) => offered.push((key, entry.revision, route)),
+                Ok(route) => offered.push((key, entry, route)),
                 Err(error) => tracing::error!("the route {key} does not decode, so the last one stays: {error}"),
             }
         }
@@ -84,13 +84,13 @@ impl Taken {
         self.feed.hear(&self.routes).await;
         let adoptions = self.routes.adopt_all(offered.iter().map(|(_, _, route)| route.clone()).collect()).await;
         let mut new = Vec::new();
-        for ((key, revision, route), adoption) in offered.into_iter().zip(adoptions) {
+        for ((key, entry, route), adoption) in offered.into_iter().zip(adoptions) {
             if let Adoption::Refused(reason) = &adoption {
                 // Not confirmed, and tried again with the next beat.
                 tracing::error!("the route {key} of generation {} is refused: {reason}", route.generation);
                 continue;
             }
-            self.revisions.insert(key.clone(), revision);
+            self.settled.insert(key.clone(), entry.clone());
             if adoption == Adoption::Stale {
                 tracing::warn!(
                     "the route {key} of generation {} is older than the one that is served",

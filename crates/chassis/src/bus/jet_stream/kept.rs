@@ -191,3 +191,101 @@ impl Kept {
         self.clocks.lock().expect("no holder of the clocks panics")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(revision: i64) -> Entry {
+        Entry { revision, value: revision.to_string() }
+    }
+
+    fn found(revisions: &[(&str, i64)]) -> BTreeMap<String, Entry> {
+        revisions.iter().map(|(key, revision)| ((*key).to_owned(), entry(*revision))).collect()
+    }
+
+    /// A bucket that was read, and held this.
+    fn kept(age: Duration, revisions: &[(&str, i64)], now: Instant) -> Kept {
+        let kept = Kept::new(Bucket::Route, true, &Metrics::default());
+        kept.begin(age);
+        kept.fill(found(revisions), 100, now);
+        kept
+    }
+
+    fn revision(kept: &Kept, key: &str) -> Option<i64> {
+        kept.watch().borrow().get(key).map(|entry| entry.revision)
+    }
+
+    fn went_back(kept: &Kept) -> bool {
+        !kept.metrics.counters().contains("tidegate_broker_went_back_total 0\n")
+    }
+
+    #[test]
+    fn what_is_older_than_what_is_known_is_not_taken() {
+        let (now, forever) = (Instant::now(), Duration::ZERO);
+        let kept = kept(forever, &[("k", 5)], now);
+        for older in [3, 5] {
+            kept.took("k", Entry { value: "other".to_owned(), ..entry(older) }, now);
+            kept.went("k", older);
+        }
+        assert_eq!(*kept.watch().borrow().get("k").unwrap(), entry(5));
+        kept.took("k", entry(6), now);
+        assert_eq!(revision(&kept, "k"), Some(6));
+        kept.went("k", 7);
+        assert_eq!(revision(&kept, "k"), None);
+    }
+
+    #[test]
+    fn what_was_put_while_the_bucket_is_read_stays() {
+        let now = Instant::now();
+        let kept = kept(Duration::ZERO, &[("k", 5)], now);
+        kept.begin(Duration::ZERO);
+        kept.took("k", entry(102), now);
+        kept.took("new", entry(103), now);
+        kept.fill(found(&[("k", 101)]), 101, now);
+        assert_eq!((revision(&kept, "k"), revision(&kept, "new")), (Some(102), Some(103)));
+        assert!(!went_back(&kept));
+    }
+
+    #[test]
+    fn a_bucket_that_went_back_is_followed_and_counted() {
+        let now = Instant::now();
+        for (there, last) in [(&[("k", 90)][..], 100), (&[], 40)] {
+            let kept = kept(Duration::ZERO, &[("k", 99)], now);
+            kept.begin(Duration::ZERO);
+            kept.fill(found(there), last, now);
+            assert_eq!(revision(&kept, "k"), there.first().map(|(_, revision)| *revision));
+            assert!(went_back(&kept));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_makes_the_values_newer_or_has_them_read_again() {
+        let now = Instant::now();
+        let kept = kept(Duration::ZERO, &[("k", 50)], now);
+        kept.asked("k", Some(entry(60)), now);
+        assert_eq!(revision(&kept, "k"), Some(60));
+        for older in [Some(entry(55)), None] {
+            kept.asked("k", older, now);
+            kept.again.notified().await;
+            assert!(!*kept.is_filled.borrow());
+            kept.fill(found(&[("k", 60)]), 100, now);
+            kept.filled().await;
+        }
+    }
+
+    #[test]
+    fn values_end_with_their_age_and_not_before() {
+        let (start, age) = (Instant::now(), Duration::from_secs(60));
+        let kept = kept(age, &[("k", 5), ("other", 6)], start);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(kept.forget(at(30)), Some(at(60)));
+        kept.took("other", entry(7), at(40));
+        assert!(!kept.is_fresh("k", at(40)) && kept.is_fresh("other", at(59)) && !kept.is_fresh("other", at(60)));
+        // Read again, and no younger for that.
+        kept.begin(age);
+        kept.fill(found(&[("k", 5), ("other", 7)]), 100, at(50));
+        assert_eq!(kept.forget(at(60)), Some(at(100)));
+        assert_eq!((revision(&kept, "k"), revision(&kept, "other")), (None, Some(7)));
+    }
+}
