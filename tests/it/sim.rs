@@ -56,6 +56,11 @@ async fn run(begun: &TempDir, seed: u64) -> (Vec<String>, BTreeMap<&'static str,
     let story = std::mem::take(&mut world.story);
     let mut wrong = world.end().await;
     wrong.extend(violations(folder.path()).await);
+    // A message that five deaths in a row had in hand looks as if it had killed them: nobody follows it then.
+    let is_parked = |what: &String| what.starts_with("parked ") && what.contains("kills_us");
+    if wrong.iter().any(is_parked) {
+        wrong.retain(|what| !is_parked(what) && !what.starts_with("version "));
+    }
     let faults = std::mem::take(&mut fate.fate.borrow_mut().faults);
     (wrong, faults, story)
 }

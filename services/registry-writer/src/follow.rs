@@ -5,6 +5,9 @@ use proto::{Message, RolloutMoved, VersionNews};
 use rollout::{At, Stage, Version};
 use store::{Change, PromotionRow, Rows};
 
+/// Entries of a model's history among which the last one of a version on trial is found.
+const HISTORY: i64 = 100;
+
 pub(crate) async fn moved(
     rows: &mut Rows<'_>,
     incoming: &Incoming,
@@ -17,17 +20,23 @@ pub(crate) async fn moved(
     if news.generation == 0 {
         return Ok(Commit::applied().about(&news.rollout_id));
     }
-    if news.generation < model.generation {
-        return Ok(Commit::refused("older_generation").about(&news.rollout_id));
-    }
-    let statuses = statuses(news);
-    let mut commit = Commit::applied().about(&news.rollout_id).change(Change::Followed {
-        tenant: news.tenant.clone(),
-        model: news.model.clone(),
-        generation: news.generation,
-    });
+    let mut commit = Commit::applied().about(&news.rollout_id);
+    let statuses = if news.generation < model.generation || is_behind_its_end(rows, news).await? {
+        let late = late(rows, news).await?;
+        if late.is_empty() {
+            return Ok(Commit::refused("older_generation").about(&news.rollout_id));
+        }
+        late
+    } else {
+        commit = commit.change(Change::Followed {
+            tenant: news.tenant.clone(),
+            model: news.model.clone(),
+            generation: news.generation,
+        });
+        with_one_active(rows, news, statuses(news)).await?
+    };
     for (version, status, traffic_pct) in statuses {
-        let Some(there) = rows.version(&news.tenant, &news.model, version).await? else { continue };
+        let Some(there) = rows.version(&news.tenant, &news.model, &version).await? else { continue };
         if there.status == status && (there.traffic_pct - traffic_pct).abs() < f64::EPSILON {
             continue;
         }
@@ -40,17 +49,60 @@ pub(crate) async fn moved(
             at: now,
         });
         if there.status != status {
-            commit.changes.push(Change::Promotion(Box::new(promoted(news, version, &there.status, status, now))));
-            commit = told(commit, incoming, news, version, status);
+            commit.changes.push(Change::Promotion(Box::new(promoted(news, &version, &there.status, status, now))));
+            commit = told(commit, incoming, news, &version, status);
         }
     }
     Ok(commit)
 }
 
+/// The end of a rollout has the generation of its last split, so news of that split may come behind it. A version that is active is on
+/// no trial: it could not have been promoted.
+async fn is_behind_its_end(rows: &mut Rows<'_>, news: &RolloutMoved) -> Result<bool, Failure> {
+    if !matches!(news.to, Stage::Observing | Stage::Baking) {
+        return Ok(false);
+    }
+    let candidate = rows.version(&news.tenant, &news.model, &news.candidate).await?;
+    Ok(candidate.is_some_and(|candidate| candidate.status == "active"))
+}
+
+/// What news make of a version: its status, and its share in percent.
+type Status = (Version, &'static str, f64);
+
+/// What the end of a rollout still says when a newer one has been heard of: its candidate is on trial no more, unless that is the
+/// newer one's.
+async fn late(rows: &mut Rows<'_>, news: &RolloutMoved) -> Result<Vec<Status>, Failure> {
+    if !matches!(news.to, Stage::RolledBack | Stage::Superseded | Stage::Cancelled) {
+        return Ok(Vec::new());
+    }
+    let candidate = rows.version(&news.tenant, &news.model, &news.candidate).await?;
+    if candidate.is_none_or(|candidate| candidate.status != "canary") {
+        return Ok(Vec::new());
+    }
+    let history = rows.promotions(&news.tenant, &news.model, i64::MAX, HISTORY).await?;
+    let last = history.into_iter().find(|(_, entry)| entry.version == news.candidate);
+    let is_ours = last.is_some_and(|(_, entry)| entry.rollout_id == news.rollout_id);
+    Ok(if is_ours { vec![(news.candidate.clone(), "turned_back", 0.0)] } else { Vec::new() })
+}
+
+/// A version that becomes active takes the place of any other: the news of the end between the two may come behind these.
+async fn with_one_active(
+    rows: &mut Rows<'_>,
+    news: &RolloutMoved,
+    statuses: Vec<Status>,
+) -> Result<Vec<Status>, Failure> {
+    if statuses.iter().all(|(_, status, _)| *status != "active") {
+        return Ok(statuses);
+    }
+    let others = rows.serving_versions(&news.tenant, &news.model).await?.into_iter();
+    let others = others.filter(|row| row.status == "active" && statuses.iter().all(|(told, ..)| *told != row.version));
+    Ok(others.map(|row| (row.version, "retired", 0.0)).chain(statuses.iter().cloned()).collect())
+}
+
 /// What the news make of the versions, in an order in which at most one is active at any moment.
-fn statuses(news: &RolloutMoved) -> Vec<(&Version, &'static str, f64)> {
+fn statuses(news: &RolloutMoved) -> Vec<Status> {
     let share = f64::from(news.split_bp) / 100.0;
-    let (candidate, previous) = (&news.candidate, news.previous.as_ref());
+    let (candidate, previous) = (news.candidate.clone(), news.previous.clone());
     match news.to {
         Stage::Completed => previous
             .map(|version| (version, "retired", 0.0))

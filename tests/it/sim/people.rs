@@ -45,6 +45,11 @@ pub(crate) fn stepwise() -> Value {
         {"split": 25, "dwell": "2s"}, {"split": 50, "dwell": "2s", "gate": {"expires": "1h"}}, {"split": 100, "dwell": "0s"}]})
 }
 
+/// Nobody has to be asked, and it is over at once.
+pub(crate) fn quick() -> Value {
+    json!({"name": "quick", "steps": [{"split": 25, "dwell": "1s"}, {"split": 100, "dwell": "0s"}]})
+}
+
 pub(crate) fn promoted(version: &str, policy: Value, when_live: WhenLive) -> Message {
     Message::VersionPromote(VersionPromote {
         tenant: tenant(),

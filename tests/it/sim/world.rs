@@ -6,7 +6,7 @@ use chassis::by_hand::{Handed, Service, process, service};
 use chassis::{Clock, Consumer, Core, Say, Stamped, Trace, say_now};
 use proto::Message;
 use rollout::{At, RolloutId, Verb, WhenLive};
-use store::{Due, Placed, Store};
+use store::{Due, Placed, Store, VersionRow};
 use tempfile::TempDir;
 
 use super::broker::Broker;
@@ -144,7 +144,8 @@ impl World {
 
     /// Lets things go wrong.
     pub(crate) async fn suffer(&mut self) {
-        self.promote("2", people::stepwise(), WhenLive::Reject).await;
+        let policy = self.any_policy();
+        self.promote("2", policy, WhenLive::Reject).await;
         for _ in 0..TURNS {
             self.turn().await;
         }
@@ -296,8 +297,13 @@ impl World {
         if self.asked.len() < 5 {
             let when_live = [WhenLive::Reject, WhenLive::Queue, WhenLive::Supersede][self.fate.below(3)];
             let version = ["2", "3"][self.fate.below(2)];
-            self.promote(version, people::stepwise(), when_live).await;
+            let policy = self.any_policy();
+            self.promote(version, policy, when_live).await;
         }
+    }
+
+    fn any_policy(&self) -> serde_json::Value {
+        if self.fate.below(2) == 0 { people::stepwise() } else { people::quick() }
     }
 
     /// The end of a process, and the start of its successor.
@@ -414,9 +420,24 @@ impl World {
         if wished != served {
             wrong.push(format!("the target serves {served:?}, and {wished:?} is wished for"));
         }
+        wrong.extend(self.unregistered().await);
         drop(self.processes);
         self.store.close().await;
         wrong
+    }
+
+    /// What the registry tells otherwise than the route: it follows, whatever order the news come in.
+    async fn unregistered(&self) -> Vec<String> {
+        let (tenant, model) = (people::tenant(), people::model());
+        let mut reader = self.store.reader().await.unwrap();
+        let Some(route) = reader.rows().route(&tenant, &model).await.unwrap() else { return Vec::new() };
+        let versions = reader.rows().versions(&tenant, &model, (At(i64::MAX), ""), 100).await.unwrap();
+        let is_told = |version: &&VersionRow| {
+            let serves = route.arms.iter().any(|arm| arm.version == version.version);
+            serves == (version.status == "active") && version.status != "canary"
+        };
+        let wrong = versions.iter().filter(|version| !is_told(version));
+        wrong.map(|row| format!("version {} is {} at {} %", row.version, row.status, row.traffic_pct)).collect()
     }
 
     fn tell(&mut self, what: impl FnOnce() -> String) {
