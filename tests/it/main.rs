@@ -24,6 +24,7 @@ mod lone_router;
 mod modelsim;
 mod nats;
 mod nats_facts;
+mod news_order;
 mod notifying;
 mod observing;
 mod outside;

@@ -9,7 +9,7 @@
 mod broker;
 mod draw;
 mod fate;
-mod people;
+pub(crate) mod people;
 mod target;
 mod world;
 

@@ -21,8 +21,10 @@ pub(crate) async fn moved(
         return Ok(Commit::applied().about(&news.rollout_id));
     }
     let mut commit = Commit::applied().about(&news.rollout_id);
-    let statuses = if news.generation < model.generation || is_behind_its_end(rows, news).await? {
-        let late = late(rows, news).await?;
+    let candidate = rows.version(&news.tenant, &news.model, &news.candidate).await?;
+    let status = candidate.map_or_else(String::new, |candidate| candidate.status);
+    let statuses = if news.generation < model.generation || is_behind_its_end(news, &status) {
+        let late = late(rows, news, &status).await?;
         if late.is_empty() {
             return Ok(Commit::refused("older_generation").about(&news.rollout_id));
         }
@@ -58,12 +60,8 @@ pub(crate) async fn moved(
 
 /// The end of a rollout has the generation of its last split, so news of that split may come behind it. A version that is active is on
 /// no trial: it could not have been promoted.
-async fn is_behind_its_end(rows: &mut Rows<'_>, news: &RolloutMoved) -> Result<bool, Failure> {
-    if !matches!(news.to, Stage::Observing | Stage::Baking) {
-        return Ok(false);
-    }
-    let candidate = rows.version(&news.tenant, &news.model, &news.candidate).await?;
-    Ok(candidate.is_some_and(|candidate| candidate.status == "active"))
+fn is_behind_its_end(news: &RolloutMoved, status: &str) -> bool {
+    matches!(news.to, Stage::Observing | Stage::Baking) && status == "active"
 }
 
 /// What news make of a version: its status, and its share in percent.
@@ -71,12 +69,8 @@ type Status = (Version, &'static str, f64);
 
 /// What the end of a rollout still says when a newer one has been heard of: its candidate is on trial no more, unless that is the
 /// newer one's.
-async fn late(rows: &mut Rows<'_>, news: &RolloutMoved) -> Result<Vec<Status>, Failure> {
-    if !matches!(news.to, Stage::RolledBack | Stage::Superseded | Stage::Cancelled) {
-        return Ok(Vec::new());
-    }
-    let candidate = rows.version(&news.tenant, &news.model, &news.candidate).await?;
-    if candidate.is_none_or(|candidate| candidate.status != "canary") {
+async fn late(rows: &mut Rows<'_>, news: &RolloutMoved, status: &str) -> Result<Vec<Status>, Failure> {
+    if !matches!(news.to, Stage::RolledBack | Stage::Superseded | Stage::Cancelled) || status != "canary" {
         return Ok(Vec::new());
     }
     let history = rows.promotions(&news.tenant, &news.model, i64::MAX, HISTORY).await?;

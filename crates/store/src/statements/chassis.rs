@@ -74,10 +74,6 @@ pub(crate) async fn say(on: &mut Connection, messages: &[Outgoing]) -> Result<Ve
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = list(messages.iter().map(|message| {
-        let Outgoing { service, message_id, rollout_id, subject, headers, body, created_at } = message;
-        (service, message_id, rollout_id, subject, headers, body, created_at.0)
-    }))?;
     let rows = sqlx::query(concat!(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, published_at) \
          select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, cast(value ->> 6 as bigint), \
@@ -85,10 +81,23 @@ pub(crate) async fn say(on: &mut Connection, messages: &[Outgoing]) -> Result<Ve
         listed!("$1"),
         " where true order by key on conflict (message_id) do nothing returning position, message_id"
     ))
-    .bind(rows)
+    .bind(outgoing(messages)?)
     .fetch_all(on)
     .await
     .map_err(Error::of("say a message"))?;
+    positions(&rows)
+}
+
+/// Messages as rows of a statement that says them.
+pub(super) fn outgoing(messages: &[Outgoing]) -> Result<String, Error> {
+    list(messages.iter().map(|message| {
+        let Outgoing { service, message_id, rollout_id, subject, headers, body, created_at } = message;
+        (service, message_id, rollout_id, subject, headers, body, created_at.0)
+    }))
+}
+
+/// Position and id of what was said.
+pub(super) fn positions(rows: &[Row]) -> Result<Vec<(i64, String)>, Error> {
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use rollout::{At, RolloutId};
 
-use super::chassis::list;
+use super::chassis::{list, outgoing, positions};
 use super::columns::{bad, get};
 use super::dialect::{among, listed, unheld};
 use super::{Connection, Row};
@@ -19,22 +19,18 @@ pub(crate) async fn say(
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = list(messages.iter().map(|message| {
-        let Outgoing { service, message_id, rollout_id, subject, headers, body, created_at } = message;
-        (service, message_id, rollout_id, subject, headers, body, created_at.0)
-    }))?;
     let rows = sqlx::query(concat!(
         "insert into outbox (service, message_id, rollout_id, subject, headers, body, created_at, claimed_until) \
          select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, cast(value ->> 6 as bigint), $2 from ",
         listed!("$1"),
         " where true order by key on conflict (message_id) do nothing returning position, message_id"
     ))
-    .bind(rows)
+    .bind(outgoing(messages)?)
     .bind(claimed_until.0)
     .fetch_all(on)
     .await
     .map_err(Error::of("say a message"))?;
-    rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
+    positions(&rows)
 }
 
 pub(crate) const CLAIM: &str = concat!(
