@@ -1,0 +1,154 @@
+//! A real nats-server with a port and a folder of its own, set as an operator sets it, which ends with its owner.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use async_nats::ConnectOptions;
+use async_nats::jetstream::{self, Context};
+use tempfile::TempDir;
+
+use crate::LIMIT;
+
+/// The settings that tidegate asks of a server; `store` and the port are the test's own.
+const SETTINGS: &str = r#"
+server_name: tests
+max_payload: 262144
+ping_interval: "8s"
+ping_max: 2
+write_deadline: "5s"
+max_pending: 16MB
+lame_duck_duration: "30s"
+http: "127.0.0.1:-1"
+system_account: SYS
+accounts {
+  SYS { users: [{user: sys, password: sys}] }
+  TIDEGATE {
+    jetstream: enabled
+    users: [
+      {user: admin, password: admin}
+      {user: mute, password: mute, permissions: {publish: {deny: ["tg.>"]}}}
+    ]
+  }
+}
+"#;
+
+/// A running nats-server.
+#[derive(Debug)]
+pub struct Nats {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Nats {
+    /// Starts one.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (child, port) = spawn(folder.path(), None);
+        Self { child, folder, port }
+    }
+
+    /// Where it is, for the user who may do everything.
+    pub fn url(&self) -> String {
+        self.url_of("admin")
+    }
+
+    /// Where it is, for a user, whose password is the name.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("nats://{user}:{user}@127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        end(&mut self.child);
+    }
+
+    /// Starts it over what it has on disk, at the same address.
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.folder.path(), Some(self.port)).0;
+    }
+
+    /// A copy of what a dead one has on disk, to be put back.
+    pub fn copy_store(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&self.store(), copy.path());
+        copy
+    }
+
+    /// Puts a copy into the place of what a dead one has on disk: an older state of it, as power loss leaves it.
+    pub fn put_back(&self, copy: &TempDir) {
+        std::fs::remove_dir_all(self.store()).unwrap();
+        copy_folder(copy.path(), &self.store());
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// A client that may do everything.
+    pub async fn jetstream(&self) -> Context {
+        self.jetstream_of("admin").await
+    }
+
+    /// A client that may do what `user` may.
+    pub async fn jetstream_of(&self, user: &str) -> Context {
+        let options = ConnectOptions::with_user_and_password(user.to_owned(), user.to_owned());
+        jetstream::new(options.connect(self.url_of(user)).await.unwrap())
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Starts a server and waits until it listens; without a port it takes a free one.
+fn spawn(folder: &Path, port: Option<u16>) -> (Child, u16) {
+    let at = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
+    let store = folder.join("store");
+    let storage = format!(
+        "listen: \"127.0.0.1:{at}\"\njetstream {{store_dir: {store:?}, sync_interval: always, max_file_store: 64GB, max_memory_store: 1GB}}\n"
+    );
+    std::fs::write(folder.join("nats.conf"), SETTINGS.to_owned() + &storage).unwrap();
+    let binary = crate::target().join("nats/bin/nats-server");
+    let mut child = Command::new(binary)
+        .args([Path::new("--config"), &folder.join("nats.conf"), Path::new("--ports_file_dir"), folder])
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("log")).unwrap())
+        .spawn()
+        .expect("nats-server is in target/nats: `./x test` puts it there");
+    let said = folder.join(format!("nats-server_{}.ports", child.id()));
+    let since = Instant::now();
+    loop {
+        let ports = std::fs::read_to_string(&said).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let ports: serde_json::Value = ports.unwrap_or_default();
+        let address = ports["nats"][0].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
+        if let Some(port) = address {
+            return (child, port);
+        }
+        let log = || std::fs::read_to_string(folder.join("log")).unwrap();
+        assert!(child.try_wait().unwrap().is_none(), "nats-server ended: {}", log());
+        assert!(since.elapsed() < LIMIT, "nats-server does not listen: {}", log());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
