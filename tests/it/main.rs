@@ -18,6 +18,7 @@ mod failing_safe;
 mod faults;
 mod house;
 mod http_only;
+mod keeping_time;
 mod kills;
 mod load;
 mod lone_router;

@@ -1,6 +1,7 @@
 //! The one door to time.
 
 mod jump;
+mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use jump::{Compared, compare};
+pub use told::Told;
 
 /// Process time: the wall clock at start and monotonic time since, so that a jump of the wall clock makes nothing early.
 /// [`Clock::keep`] follows a wall clock that drifts, or that is set back.
@@ -44,6 +46,12 @@ impl Machine {
     }
 }
 
+/// What the clock of this machine says.
+fn machine_time() -> At {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// A clock that somebody moves.
 #[derive(Debug)]
 pub struct Hand {
@@ -55,10 +63,7 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self::beside(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-        })
+        Self::beside(machine_time)
     }
 
     /// The machine's clock beside another wall clock than its own.
@@ -88,6 +93,14 @@ impl Clock {
         if let Self::Manual(hand) = self {
             hand.now.fetch_max(at.0, Ordering::SeqCst);
             hand.moved.send_replace(());
+        }
+    }
+
+    /// Goes to `at`, wherever it stands: for a process that does nothing at an instant, but says when it did it.
+    pub fn adopt(&self, at: At) {
+        match self {
+            Self::System(machine) => machine.shift(at.ms_since(machine.now())),
+            Self::Manual(_) => self.move_to(at),
         }
     }
 

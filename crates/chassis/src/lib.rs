@@ -37,7 +37,7 @@ mod wheel;
 
 pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, init};
 pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values};
-pub use clock::{Clock, Compared, compare};
+pub use clock::{Clock, Compared, Told, compare};
 pub use commit::{Commit, Say};
 pub use config::{Environment, Mistakes};
 pub use consumers::Consumer;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin;
 use crate::bus::Bus;
 use crate::bus::jet_stream::{Connection, NatsUrl};
-use crate::clock::Clock;
+use crate::clock::Told;
 use crate::config::{Environment, Mistakes};
 use crate::core::Core;
 use crate::metrics::Metrics;
@@ -89,8 +89,10 @@ impl Places {
 
     /// Meets the database, which must be there, and then the nats-server, however long that takes.
     async fn core(&self, service: &'static Service) -> anyhow::Result<Core> {
-        let (metrics, clock) = (Metrics::default(), Clock::system());
+        let (metrics, time) = (Metrics::default(), Told::default());
         let store = Store::connect(self.database.expose(), service.connections).await?;
+        time.ask(&store).await?;
+        let clock = time.clock();
         let connection = Connection::open(&self.nats, service.name, &metrics).await?;
         connection.up().await;
         connection.verify(&service.needs()).await?;
@@ -98,6 +100,7 @@ impl Places {
         values.filled().await;
         let bus = Bus::jet_stream(values, service.says_as, (&store, &clock), &metrics);
         let core = Core::start_on(bus, store, clock, metrics);
+        core.tasks.spawn(time.keep_asking(core.store.clone(), core.stop.clone()));
         Ok(Core { prometheus: self.prometheus.clone(), ..core })
     }
 }

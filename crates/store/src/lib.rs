@@ -20,6 +20,7 @@ mod write;
 
 use std::path::Path;
 
+use rollout::At;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -109,6 +110,17 @@ impl Store {
             Self::Postgres(postgres) => {
                 Ok(Reader::Postgres(postgres.pages.acquire().await.map_err(Error::of("read"))?))
             }
+        }
+    }
+
+    /// What time it is for the database; none where that is a file, which has the time of whoever asks.
+    ///
+    /// # Errors
+    /// When the database does not answer within 10 s.
+    pub async fn time(&self) -> Result<Option<At>, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(postgres) => answered(postgres.time()).await.map(Some),
         }
     }
 

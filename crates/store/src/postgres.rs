@@ -11,6 +11,7 @@ pub(crate) mod statements;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use rollout::At;
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -85,6 +86,13 @@ impl Postgres {
             }
         }
         self.pool.begin().await
+    }
+
+    /// What its clock says.
+    pub(crate) async fn time(&self) -> Result<At, Error> {
+        const NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
+        let asked = sqlx::query_scalar(NOW).fetch_one(&self.pool).await;
+        asked.map(At).map_err(Error::of("ask for the time"))
     }
 
     /// Ends all connections.

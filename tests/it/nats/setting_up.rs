@@ -11,7 +11,7 @@ use super::Nats;
 use crate::house::binary;
 
 /// Runs `tidegate init` and gives its exit code and what it says.
-pub(super) fn init(nats: &Nats, more: &[&str]) -> (i32, String) {
+pub(crate) fn init(nats: &Nats, more: &[&str]) -> (i32, String) {
     let out = Command::new(binary()).args(["init", "--nats", &nats.url()]).args(more).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     (out.status.code().unwrap(), text)

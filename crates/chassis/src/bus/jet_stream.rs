@@ -17,6 +17,8 @@ mod stops;
 mod streams;
 pub(crate) mod subscription;
 
+use std::time::Duration;
+
 use proto::{Message, RolloutCommand};
 use store::{Outgoing, Store};
 use tokio::sync::watch;
@@ -100,6 +102,12 @@ impl JetStream {
     #[must_use]
     pub fn is_fresh(&self, bucket: Bucket, key: &str) -> bool {
         self.buckets.is_fresh(bucket, key)
+    }
+
+    /// How long ago a value was put, by the server's clock.
+    #[must_use]
+    pub fn age(&self, bucket: Bucket, key: &str) -> Option<Duration> {
+        self.buckets.age(bucket, key)
     }
 
     /// See [`super::Bus::stop`].

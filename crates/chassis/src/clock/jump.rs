@@ -65,7 +65,7 @@ impl Clock {
 }
 
 impl Machine {
-    fn shift(&self, by: i64) {
+    pub(super) fn shift(&self, by: i64) {
         self.started_at.fetch_add(by, Ordering::SeqCst);
     }
 

@@ -73,6 +73,10 @@ impl Buckets {
         self.kept[&bucket].is_fresh(key, Instant::now())
     }
 
+    pub(super) fn age(&self, bucket: Bucket, key: &str) -> Option<Duration> {
+        self.kept[&bucket].age(key, Instant::now())
+    }
+
     /// Puts a value at the revision read; gives the new one, or none when another one was quicker: then the values say what
     /// stands there.
     pub(super) async fn put(&self, bucket: Bucket, key: &str, entry: Entry) -> Result<Option<i64>, Error> {
@@ -179,16 +183,19 @@ async fn watch_from_start(connection: &Connection, bucket: Bucket, kept: &Kept) 
         ..push::OrderedConfig::default()
     };
     let consumer = stream.create_consumer(config).await.map_err(|cause| Error::nats(DOING, &cause))?;
-    let mut pending = consumer.cached_info().num_pending;
+    let (mut pending, now) = (consumer.cached_info().num_pending, consumer.cached_info().created);
     let mut messages = consumer.messages().await.map_err(|cause| Error::nats(DOING, &cause))?;
     let mut found = BTreeMap::new();
     while pending > 0 {
         // What is overwritten while we read it may not come at all: then this ends, and the next reading is complete.
         let next = tokio::time::timeout(REQUEST_LIMIT, messages.next()).await;
         let message = next.map_err(|cause| Error::nats(DOING, &cause))?.ok_or_else(|| Error::nats(DOING, &Down))?;
-        let (key, there, left) = parsed(bucket, &message.map_err(|cause| Error::nats(DOING, &cause))?)?;
+        let message = message.map_err(|cause| Error::nats(DOING, &cause))?;
+        let put_at = message.info().map_err(|cause| Error::nats(DOING, &*cause))?.published;
+        let (key, there, left) = parsed(bucket, &message)?;
         match there {
-            There::Value(entry) => found.insert(key, entry),
+            // Both by the server's clock; what was put after the consumer was made is new.
+            There::Value(entry) => found.insert(key, (entry, (now - put_at).try_into().unwrap_or_default())),
             There::Gone(_) | There::Nothing => found.remove(&key),
         };
         pending = left;

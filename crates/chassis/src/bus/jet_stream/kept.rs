@@ -62,24 +62,20 @@ impl Kept {
         (clocks.age, clocks.meanwhile) = (age, Some(BTreeMap::new()));
     }
 
-    /// A reading from the start has found this, in a bucket whose last revision is `last`.
-    pub(super) fn fill(&self, mut found: BTreeMap<String, Entry>, last: i64, now: Instant) {
+    /// A reading from the start has found this, each with its age, in a bucket whose last revision is `last`.
+    pub(super) fn fill(&self, found: BTreeMap<String, (Entry, Duration)>, last: i64, now: Instant) {
         let mut clocks = self.clocks();
+        let put_at = |age: Duration| now.checked_sub(age).unwrap_or(now);
+        clocks.put_at = found.iter().map(|(key, (_, age))| (key.clone(), put_at(*age))).collect();
+        let mut found: BTreeMap<_, _> = found.into_iter().map(|(key, (entry, _))| (key, entry)).collect();
         for (key, entry) in clocks.meanwhile.take().unwrap_or_default() {
             if found.get(&key).is_none_or(|there| there.revision < entry.revision) {
+                clocks.put_at.insert(key.clone(), now);
                 found.insert(key, entry);
             }
         }
         let last = found.values().map(|entry| entry.revision).fold(last, i64::max);
-        clocks.put_at.retain(|key, _| found.contains_key(key));
         let known = Values::clone(&self.values.borrow());
-        for (key, entry) in &found {
-            // What was known already is no younger for being read again. When another one was put, nobody says: it lives too long
-            // rather than too short.
-            if known.get(key).is_none_or(|known| known.revision != entry.revision) {
-                clocks.put_at.insert(key.clone(), now);
-            }
-        }
         self.tell_if_back(&known, &found, last);
         self.values.send_if_modified(|values| {
             let is_other = **values != found;
@@ -131,11 +127,15 @@ impl Kept {
         }
     }
 
+    /// How long ago the value was put.
+    pub(super) fn age(&self, key: &str, now: Instant) -> Option<Duration> {
+        self.clocks().put_at.get(key).map(|at| now.saturating_duration_since(*at))
+    }
+
     /// Whether the value was put so lately that nobody need put it again to keep it.
     pub(super) fn is_fresh(&self, key: &str, now: Instant) -> bool {
-        let clocks = self.clocks();
-        let put_at = clocks.put_at.get(key);
-        put_at.is_some_and(|at| clocks.age.is_zero() || now.saturating_duration_since(*at) < clocks.age / 3)
+        let kept_for = self.clocks().age;
+        self.age(key, now).is_some_and(|age| kept_for.is_zero() || age < kept_for / 3)
     }
 
     /// Takes away what the server has forgotten by now, of which it tells nobody; gives when to look again.
@@ -200,8 +200,8 @@ mod tests {
         Entry { revision, value: revision.to_string() }
     }
 
-    fn found(revisions: &[(&str, i64)]) -> BTreeMap<String, Entry> {
-        revisions.iter().map(|(key, revision)| ((*key).to_owned(), entry(*revision))).collect()
+    fn found(revisions: &[(&str, i64)]) -> BTreeMap<String, (Entry, Duration)> {
+        revisions.iter().map(|(key, revision)| ((*key).to_owned(), (entry(*revision), Duration::ZERO))).collect()
     }
 
     /// A bucket that was read, and held this.
@@ -284,7 +284,10 @@ mod tests {
         assert!(!kept.is_fresh("k", at(40)) && kept.is_fresh("other", at(59)) && !kept.is_fresh("other", at(60)));
         // Read again, and no younger for that.
         kept.begin(age);
-        kept.fill(found(&[("k", 5), ("other", 7)]), 100, at(50));
+        let old = |revision, seconds| (entry(revision), Duration::from_secs(seconds));
+        let found = [("k".to_owned(), old(5, 50)), ("other".to_owned(), old(7, 10))];
+        kept.fill(found.into(), 100, at(50));
+        assert_eq!(kept.age("other", at(55)), Some(Duration::from_secs(15)));
         assert_eq!(kept.forget(at(60)), Some(at(100)));
         assert_eq!((revision(&kept, "k"), revision(&kept, "other")), (None, Some(7)));
     }
