@@ -287,7 +287,8 @@ impl Bus {
     }
 
     /// Why the process can't be given work, if that is for want of a bus.
-    pub(crate) fn ailing(&self) -> Option<String> {
+    #[must_use]
+    pub fn ailing(&self) -> Option<String> {
         match self {
             Self::InProcess(_) => None,
             Self::JetStream { values, .. } => values.ailing(),

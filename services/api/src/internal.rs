@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use chassis::{Bucket, Core, Roster};
 use judge::Span;
 use proto::internal::{Choice, NOT_INTRODUCED, RouteTable};
-use rollout::RouterName;
+use rollout::{Direction, Route, RouterName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -84,21 +84,46 @@ fn introduced(core: &Core, asks: &Asks) -> Answer<()> {
 }
 
 async fn table(core: &Core) -> Answer<(String, String)> {
-    let values = core.bus.watch(Bucket::Route).borrow().clone();
+    let values = applied(core).await?;
     let mut choices: BTreeMap<String, Vec<Choice>> = BTreeMap::new();
     for row in core.store.page().await?.rows().choices().await? {
         let choice = Choice { version: row.version, upstream: row.upstream, headers: row.headers };
         choices.entry(proto::subject::key(&row.tenant, &row.name)).or_default().push(choice);
     }
     choices.retain(|key, _| values.contains_key(key));
-    let routes = values.iter().filter_map(|(key, entry)| {
+    let routes = values.iter().filter_map(|(key, route)| {
         // Whatever does not parse is no route, and its target would say so.
-        Some((key.clone(), RawValue::from_string(entry.value.clone()).ok()?))
+        Some((key.clone(), RawValue::from_string(route.clone()).ok()?))
     });
     let table = RouteTable { routes: routes.collect(), choices };
     let body = serde_json::to_string(&table)
         .map_err(|cause| Refusal::unavailable(format!("can't write the routes: {cause}")))?;
     Ok((tag(&body), body))
+}
+
+/// The routes as they were applied, by key. While the bus is down nothing is, so what takes traffic away is told from the database:
+/// a wished retreat, and that a rollout was stopped (RELIABILITY 3.4).
+async fn applied(core: &Core) -> Answer<BTreeMap<String, String>> {
+    let values = core.bus.watch(Bucket::Route).borrow().clone();
+    let mut values: BTreeMap<_, _> = values.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect();
+    if core.bus.ailing().is_none() {
+        return Ok(values);
+    }
+    let mut reader = core.store.page().await?;
+    let (wishes, stopped) = (reader.rows().routes().await?, reader.rows().stopped().await?);
+    for wish in wishes {
+        let key = proto::subject::key(&wish.tenant, &wish.model);
+        let Some(there) = values.get_mut(&key) else { continue };
+        let Ok(mut route) = serde_json::from_str::<Route>(there) else { continue };
+        if wish.direction == Direction::Back && wish.generation > route.generation {
+            route = wish;
+        } else if route.direction == Direction::Forward {
+            route.stopped |= route.rollout_id.as_ref().is_some_and(|id| stopped.contains(id));
+        }
+        *there = serde_json::to_string(&route)
+            .map_err(|cause| Refusal::unavailable(format!("can't write a route: {cause}")))?;
+    }
+    Ok(values)
 }
 
 /// The tag of a body.

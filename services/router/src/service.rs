@@ -2,7 +2,7 @@
 //! no inbox, no outbox and no rows.
 //!
 //! - `adoption`: the one loop that takes routes, wherever they come from; `sampling`: what was counted, sent when it is due.
-//! - `on_bus`: a process of its own that follows a nats-server.
+//! - `on_bus`: a process of its own that follows a nats-server; `reread` reads routes elsewhere while that is down.
 //! - `feed`: a bus, or a control plane; `control` follows the latter by HTTP, `call` is one request to it.
 
 mod adoption;
@@ -13,6 +13,7 @@ mod feed;
 mod holding;
 mod on_bus;
 mod pace;
+mod reread;
 mod sampling;
 
 use std::net::SocketAddr;

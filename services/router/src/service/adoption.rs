@@ -72,7 +72,7 @@ impl Taken {
     async fn take(&mut self, values: &Values) -> Vec<Route> {
         let mut offered = Vec::new();
         for (key, entry) in values.iter().filter(|(key, entry)| self.settled.get(*key) != Some(entry)) {
-            match checked(key, entry) {
+            match checked(key, &entry.value) {
                 Ok(route) => offered.push((key, entry, route)),
                 Err(error) => tracing::error!("the route {key} does not decode, so the last one stays: {error}"),
             }
@@ -109,8 +109,8 @@ impl Taken {
 }
 
 /// The route that stands at `key`, if it is one, and of that model.
-fn checked(key: &str, entry: &Entry) -> Result<Route, String> {
-    let route: Route = serde_json::from_str(&entry.value).map_err(|error| error.to_string())?;
+pub(super) fn checked(key: &str, value: &str) -> Result<Route, String> {
+    let route: Route = serde_json::from_str(value).map_err(|error| error.to_string())?;
     let own = proto::subject::key(&route.tenant, &route.model);
     if own == key { Ok(route) } else { Err(format!("it is the route of {own}")) }
 }

@@ -107,12 +107,14 @@ impl Server {
     }
 
     /// The routes with their tag, as soon as they are others than those with the tag `known`; none when they stay as they are.
+    /// Whoever is known on the bus need not say here who asks, and is answered at once.
     pub(super) async fn routes(
         &self,
-        (name, boot): (&RouterName, &str),
+        asks: Option<(&RouterName, &str)>,
         known: Option<&str>,
     ) -> Result<Option<(String, RouteTable)>, Failed> {
-        let url = format!("{}/internal/routes?router={name}&boot={boot}&wait={WAIT_SECONDS}s", self.address);
+        let asks = asks.map(|(name, boot)| format!("?router={name}&boot={boot}&wait={WAIT_SECONDS}s"));
+        let url = format!("{}/internal/routes{}", self.address, asks.unwrap_or_default());
         let request = self.http.get(url).timeout(ANSWER_LIMIT);
         let request = match known {
             Some(tag) => request.header(IF_NONE_MATCH, tag),

@@ -178,7 +178,7 @@ impl Control {
             if known.wait_for(|is_known| *is_known).await.is_err() {
                 return;
             }
-            match self.server.routes((&self.who.name, &self.who.boot), tag.as_deref()).await {
+            match self.server.routes(Some((&self.who.name, &self.who.boot)), tag.as_deref()).await {
                 Ok(offered) => {
                     pace.reset();
                     if let Some((new, table)) = offered {

@@ -8,20 +8,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chassis::admin::{self, Says};
 use chassis::services::ROUTER;
-use chassis::{Bus, Clock, Connection, Environment, JetStream, Metrics, Mistakes, NatsUrl};
+use chassis::{Bucket, Bus, Clock, Connection, Environment, JetStream, Metrics, Mistakes, NatsUrl};
+use proto::serving::Beat;
 use rollout::RouterName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::feed::Feed;
-use super::{Life, adoption, boot, start, trusted};
+use super::{Address, Life, adoption, boot, reread, start, trusted};
 use crate::home::Home;
 use crate::proxy::Error;
+
+/// A beat that is later than this, in milliseconds, is none that took its time: the clock of the control part was set back.
+const LATE_MS: i64 = 2_000;
 
 /// Runs a router until it is told to stop: the whole of a `main.rs`.
 ///
 /// `TIDEGATE_NATS_URL` says where routes come from, `TIDEGATE_ROUTER` where it listens, `TIDEGATE_ROUTER_NAME` what it is called
-/// among others, `TIDEGATE_DATA` names its folder, and `TIDEGATE_ADMIN` the address of its admin pages.
+/// among others, `TIDEGATE_DATA` names its folder, `TIDEGATE_ADMIN` the address of its admin pages, and `TIDEGATE_URL` the API that it asks while
+/// the server is down.
 #[must_use]
 pub fn run() -> ExitCode {
     chassis::run_until(alone())
@@ -34,6 +39,8 @@ struct Place {
     admin: SocketAddr,
     folder: PathBuf,
     name: RouterName,
+    /// Where routes can be read while the server is down.
+    control: Option<Address>,
 }
 
 impl Place {
@@ -48,10 +55,11 @@ impl Place {
         let admin = environment.read("TIDEGATE_ADMIN", SocketAddr::from(([127, 0, 0, 1], 7090)));
         let data: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
         let name = environment.read("TIDEGATE_ROUTER_NAME", "router".parse()?);
+        let control = environment.given("TIDEGATE_URL");
         match nats {
             Some(nats) => {
                 environment.finish()?;
-                Ok(Self { nats, listen, admin, folder: data.join("router"), name })
+                Ok(Self { nats, listen, admin, folder: data.join("router"), name, control })
             }
             None => Err(environment.finish().map_or_else(Mistakes::into, |()| anyhow::anyhow!("there is no server"))),
         }
@@ -59,7 +67,7 @@ impl Place {
 }
 
 async fn alone() -> anyhow::Result<()> {
-    let Place { nats, listen, admin, folder, name } = Place::read()?;
+    let Place { nats, listen, admin, folder, name, control } = Place::read()?;
     let metrics = Metrics::default();
     let connection = Connection::open(&nats, ROUTER.name, &metrics).await?;
     let values = ROUTER.values(&connection, &metrics);
@@ -67,10 +75,12 @@ async fn alone() -> anyhow::Result<()> {
     let running = start(listen, folder, &name, trusted()?).await?;
     let (counts, routes) = (running.counts.clone(), running.routes.clone());
     let life = Life { clock: Clock::system(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
-    // A router has no page of its own for a count of jumps: its log tells them.
-    life.tasks.spawn(life.clock.clone().keep(life.stop.clone(), || {}));
+    tokio::spawn(keep_time(life.clock.clone(), values.clone()));
     let feed = Feed::bus(&Bus::without_store(values.clone()), &name, &boot(), &home.id);
     life.tasks.spawn(adoption::follow(life.clone(), running, feed));
+    if let Some(control) = control {
+        life.tasks.spawn(reread::reread(life.clone(), routes.clone(), values.clone(), control));
+    }
     let is_known = Arc::new(AtomicBool::new(false));
     tokio::spawn(meet(connection, values, Arc::clone(&is_known)));
     let (of_pages, stop) = (routes.clone(), life.stop.clone());
@@ -83,6 +93,23 @@ async fn alone() -> anyhow::Result<()> {
     life.tasks.close();
     life.tasks.wait().await;
     Ok(())
+}
+
+/// Goes by the time that the control part's beats tell: what a router says of itself and of its requests is read by the clock of
+/// the database, and nothing of its own can come early. A beat that is a little late sets nothing back.
+async fn keep_time(clock: Clock, values: JetStream) {
+    let mut beats = values.watch(Bucket::Beat);
+    beats.mark_changed();
+    while beats.changed().await.is_ok() {
+        let beat =
+            beats.borrow_and_update().get(Beat::KEY).and_then(|entry| serde_json::from_str::<Beat>(&entry.value).ok());
+        let (Some(beat), Some(age)) = (beat, values.age(Bucket::Beat, Beat::KEY)) else { continue };
+        let told = beat.beat_at.plus_ms(i64::try_from(age.as_millis()).unwrap_or(0));
+        let ahead = told.ms_since(clock.now());
+        if ahead > 0 || ahead < -LATE_MS {
+            clock.adopt(told);
+        }
+    }
 }
 
 /// Ends once there is a server that is set up, and its routes are known.
