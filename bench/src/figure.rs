@@ -48,12 +48,19 @@ impl Sheet {
         println!("{table}");
     }
 
-    /// Puts the table between the markers of a Markdown file.
+    /// Puts the rows between the markers of a Markdown file: each in the place of the one that was there, new ones at the end.
     pub(crate) fn save(&self, file: &Path) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
         let (before, rest) = text.split_once(BEGIN).with_context(|| format!("no `{BEGIN}` in {}", file.display()))?;
-        let (_, after) = rest.split_once(END).with_context(|| format!("no `{END}` in {}", file.display()))?;
-        let rows: Vec<_> = self.figures.iter().map(|figure| format!("| {} |", figure.cells().join(" | "))).collect();
+        let (there, after) = rest.split_once(END).with_context(|| format!("no `{END}` in {}", file.display()))?;
+        let mut rows: Vec<_> = there.lines().filter(|line| line.starts_with("| ")).skip(1).map(str::to_owned).collect();
+        for figure in &self.figures {
+            let row = format!("| {} |", figure.cells().join(" | "));
+            match rows.iter_mut().find(|there| there.starts_with(&format!("| {} |", figure.what))) {
+                Some(there) => *there = row,
+                None => rows.push(row),
+            }
+        }
         let head = format!("| {} |\n|{}", HEADER.join(" | "), "---|".repeat(HEADER.len()));
         let text = format!("{before}{BEGIN}\n{head}\n{}\n{END}{after}", rows.join("\n"));
         std::fs::write(file, text).with_context(|| format!("can't write {}", file.display()))

@@ -18,17 +18,23 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// A running process and its folder.
 pub(crate) struct House {
     child: Child,
-    pub(crate) api: String,
+    pub(crate) api: Api,
     pub(crate) router: String,
-    client: reqwest::Client,
     _folder: TempDir,
+}
+
+/// An API that is driven over HTTP.
+#[derive(Clone)]
+pub(crate) struct Api {
+    url: String,
+    client: reqwest::Client,
 }
 
 impl House {
     /// Starts the release binary beside this program, with more environment.
     pub(crate) fn start(environment: &[(&str, String)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut child = Command::new(binary()?)
+        let mut child = Command::new(binary("tidegate")?)
             .args(["up", "--listen", "127.0.0.1:0", "--router", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"))
             .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -45,21 +51,27 @@ impl House {
         };
         let (api, router) = (address("API")?, address("traffic")?);
         std::thread::spawn(move || lines.for_each(drop));
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?;
-        Ok(Self { child, api, router, client, _folder: folder })
+        Ok(Self { child, api: Api::at(api)?, router, _folder: folder })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+}
+
+impl Api {
+    pub(crate) fn at(url: String) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build()?;
+        Ok(Self { url, client })
+    }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        Ok(self.client.get(format!("{}{path}", self.api)).send().await?.error_for_status()?.json().await?)
+        Ok(self.client.get(format!("{}{path}", self.url)).send().await?.error_for_status()?.json().await?)
     }
 
     /// What is there, if anything: what was asked for and answered with 202 may not be there yet.
     async fn look(&self, path: &str) -> anyhow::Result<Value> {
-        let answer = self.client.get(format!("{}{path}", self.api)).send().await?;
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await?;
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
             return Ok(Value::Null);
         }
@@ -68,7 +80,7 @@ impl House {
 
     /// Posts, and fails with the answer's own words.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.client.post(format!("{}{path}", self.api)).json(body).send().await?;
+        let answer = self.client.post(format!("{}{path}", self.url)).json(body).send().await?;
         let status = answer.status();
         let body = answer.bytes().await?;
         let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? };
@@ -132,10 +144,10 @@ impl Drop for House {
     }
 }
 
-/// The release build of tidegate, which `./x bench` makes before.
-pub(crate) fn binary() -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("tidegate");
-    ensure!(path.is_file(), "no tidegate beside {}: cargo build --release --package tidegate", path.display());
+/// A binary of the release build, which `./x bench` makes before.
+pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.is_file(), "no {name} beside this program: cargo build --release --workspace --bins");
     Ok(path)
 }
 

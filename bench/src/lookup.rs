@@ -50,7 +50,7 @@ fn each(call: impl Fn(usize) -> usize) -> f64 {
     began.elapsed().as_secs_f64() * 1e9 / f64::from(TIMES)
 }
 
-fn route(number: usize) -> anyhow::Result<Route> {
+pub(crate) fn route(number: usize) -> anyhow::Result<Route> {
     let (tenant, model) = (Tenant::default_tenant(), Model::new(format!("m{number}"))?);
     let arm = |version: &str, share: u32| -> anyhow::Result<Arm> {
         Ok(Arm {

@@ -4,6 +4,7 @@
 //! Machines are shared and noisy, so the ratios are what can be compared, and each figure is the median of three rounds.
 
 mod deadlines;
+mod distributed;
 mod figure;
 mod floor;
 mod house;
@@ -48,6 +49,12 @@ enum What {
     Lookup,
     /// Memory with 1,000 waiting rollouts
     Memory,
+    /// Of processes over NATS and PostgreSQL: events, a backlog, the relay
+    DistributedSteps,
+    /// Of processes over NATS and PostgreSQL: how late deadlines fire
+    DistributedDeadlines,
+    /// Of processes over NATS and PostgreSQL: routes, promotes and breaches
+    DistributedMoves,
 }
 
 #[tokio::main]
@@ -90,6 +97,9 @@ impl What {
             Self::Proxy => proxy::measure().await,
             Self::Lookup => Ok(vec![lookup::measure()?]),
             Self::Memory => Ok(vec![memory::measure().await?]),
+            Self::DistributedSteps => distributed::steps().await,
+            Self::DistributedDeadlines => distributed::deadlines().await,
+            Self::DistributedMoves => distributed::moves().await,
         }
     }
 }

@@ -21,11 +21,11 @@ pub(crate) async fn measure() -> anyhow::Result<Figure> {
         json!({"name": "gated", "steps": [{"split": 5, "dwell": "1h", "gate": true}, {"split": 100, "dwell": "0s"}]});
     for number in 0..WAITING + LIVE {
         let model = format!("m{number}");
-        house.model(&model, upstream).await?;
+        house.api.model(&model, upstream).await?;
         let (policy, stage): (&Value, _) =
             if number < WAITING { (&gated, "gated") } else { (&house::policy(), "observing") };
-        let id = house.promote(&model, policy).await?;
-        house.stage(&id, stage).await?;
+        let id = house.api.promote(&model, policy).await?;
+        house.api.stage(&id, stage).await?;
     }
     traffic(&house).await?;
     let whole = resident_mib(house.pid())?;

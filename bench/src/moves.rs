@@ -24,22 +24,22 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let (mut rollouts, mut promoted) = (Vec::new(), Vec::new());
     for number in 0..LIVE {
         let model = format!("m{number}");
-        house.model(&model, upstream).await?;
+        house.api.model(&model, upstream).await?;
         let began = Instant::now();
-        let id = house.promote(&model, &house::policy()).await?;
-        house.stage(&id, "observing").await?;
+        let id = house.api.promote(&model, &house::policy()).await?;
+        house.api.stage(&id, "observing").await?;
         promoted.push(began.elapsed().as_secs_f64() * 1_000.0);
         rollouts.push((model, id));
     }
     let mut breached = Vec::new();
     for (model, _) in &rollouts {
         let outcome = json!({"model": model, "version": "2", "metric": "hallucination", "value": 1});
-        house.post("/v1/observations", &json!(vec![outcome; 30])).await?;
+        house.api.post("/v1/observations", &json!(vec![outcome; 30])).await?;
         tokio::time::sleep(APART).await;
     }
     for (_, id) in &rollouts {
-        house.stage(id, "rolled_back").await?;
-        breached.push(house.between_ms(id, "retreating", "rolled_back").await?);
+        house.api.stage(id, "rolled_back").await?;
+        breached.push(house.api.between_ms(id, "retreating", "rolled_back").await?);
     }
     Ok(vec![
         figure("promote request -> first split read back, one after another", &promoted, PROMOTE_COMMITS * commit),

@@ -22,7 +22,7 @@ struct Line {
 }
 
 pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
-    let binary = house::binary()?;
+    let binary = house::binary("tidegate")?;
     let run = tokio::task::spawn_blocking(move || Command::new("bench/router.sh").arg(binary).arg(SECONDS).output());
     let out = run.await?.context("can't run bench/router.sh; start it from the repository's root")?;
     ensure!(out.status.success(), "bench/router.sh: {}", String::from_utf8_lossy(&out.stderr));

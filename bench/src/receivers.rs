@@ -52,12 +52,12 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
 
 /// Promotes, and takes it back once the split serves: from the request to the answer that it is applied.
 async fn rollback_ms(house: &House, model: &str, upstream: SocketAddr) -> anyhow::Result<f64> {
-    house.model(model, upstream).await?;
+    house.api.model(model, upstream).await?;
     let plan = json!({"name": "plain", "steps": [{"split": 50, "dwell": "1h"}, {"split": 100, "dwell": "0s"}]});
-    let id = house.promote(model, &plan).await?;
-    house.stage(&id, "observing").await?;
+    let id = house.api.promote(model, &plan).await?;
+    house.api.stage(&id, "observing").await?;
     let began = Instant::now();
-    let answer: Value = house.post(&format!("/v1/rollouts/{id}/rollback"), &json!({"reason": "bench"})).await?;
+    let answer: Value = house.api.post(&format!("/v1/rollouts/{id}/rollback"), &json!({"reason": "bench"})).await?;
     anyhow::ensure!(answer["applied"] == json!(true), "not applied: {answer}");
     Ok(began.elapsed().as_secs_f64() * 1_000.0)
 }

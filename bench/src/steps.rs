@@ -122,7 +122,7 @@ fn per_second(count: usize, took: Duration) -> f64 {
     count / took.as_secs_f64()
 }
 
-fn asked(id: &str) -> anyhow::Result<Say> {
+pub(crate) fn asked(id: &str) -> anyhow::Result<Say> {
     let tenant = Tenant::default_tenant();
     let model = Model::new(format!("m{id}"))?;
     let workload = Workload {
@@ -146,7 +146,7 @@ fn asked(id: &str) -> anyhow::Result<Say> {
     Ok(Say { id: format!("ask.{id}"), message })
 }
 
-fn ready(id: &str) -> anyhow::Result<Say> {
+pub(crate) fn ready(id: &str) -> anyhow::Result<Say> {
     let message = Message::WorkloadReady(WorkloadAnswer {
         tenant: Tenant::default_tenant(),
         model: Model::new(format!("m{id}"))?,

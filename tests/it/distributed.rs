@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::house::{House, LIMIT, Upstream, binary};
 use crate::nats::Nats;
-use crate::traffic;
 use crate::postgres::Postgres;
+use crate::traffic;
 
 const SERVICES: [&str; 8] =
     ["registry-writer", "stage-scheduler", "analyzer", "traffic-updater", "deployer", "notifier", "api", "router"];

@@ -106,7 +106,7 @@ async fn keep_time(clock: Clock, values: JetStream) {
         let (Some(beat), Some(age)) = (beat, values.age(Bucket::Beat, Beat::KEY)) else { continue };
         let told = beat.beat_at.plus_ms(i64::try_from(age.as_millis()).unwrap_or(0));
         let ahead = told.ms_since(clock.now());
-        if ahead > 0 || ahead < -LATE_MS {
+        if !(-LATE_MS..=0).contains(&ahead) {
             clock.adopt(told);
         }
     }
