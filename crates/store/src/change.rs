@@ -107,7 +107,12 @@ pub enum Change {
         since: Option<At>,
     },
     /// A candidate's servers.
-    Workload(Box<WorkloadRow>),
+    Workload {
+        /// The row after it.
+        row: Box<WorkloadRow>,
+        /// The attempt and tries that it was computed from; none for a new workload.
+        from: Option<(i64, i64)>,
+    },
     /// The control part is alive.
     Beat {
         /// The number of the beat before.

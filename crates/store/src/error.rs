@@ -168,19 +168,26 @@ const CONSTRAINT: i64 = 19;
 fn class_of_code(code: i64, message: &str) -> Class {
     match code {
         BUSY | LOCKED | IO | FULL => Class::Transient,
-        CONSTRAINT if message.contains("rollout.tenant, rollout.model") || message.contains(ONE_LIVE) => Class::Race,
+        CONSTRAINT if RACES.iter().any(|(name, columns)| message.contains(name) || message.contains(columns)) => {
+            Class::Race
+        }
         CONSTRAINT => Class::Never,
         _ => Class::Code,
     }
 }
 
-const ONE_LIVE: &str = "rollout_one_live";
+/// What two writers can break that have each read before the other wrote, with the columns, by which SQLite calls it: whoever
+/// comes second reads again and decides anew.
+const RACES: [(&str, &str); 2] = [
+    ("rollout_one_live", "rollout.tenant, rollout.model"),
+    ("version_one_active", "model_registry.tenant, model_registry.model_type, model_registry.name"),
+];
 
 /// Beside the table of RELIABILITY 1.2: a transaction that was open for too long (25P03) is tried again, and so is one on a
 /// server that only reads (25006), until another one takes its place.
 fn class_of_state(state: &str, constraint: Option<&str>) -> Class {
     match state {
-        "23505" if constraint == Some(ONE_LIVE) => Class::Race,
+        "23505" if RACES.iter().any(|(name, _)| constraint == Some(*name)) => Class::Race,
         "40001" | "40P01" | "55P03" | "57014" | "25P03" | "25006" => Class::Transient,
         _ if ["08", "53", "57P0"].iter().any(|group| state.starts_with(group)) => Class::Transient,
         _ if ["22", "23"].iter().any(|group| state.starts_with(group)) => Class::Never,
@@ -209,6 +216,7 @@ mod tests {
             }
         }
         assert_eq!(class_of_state("23505", Some("rollout_one_live")), Class::Race);
+        assert_eq!(class_of_state("23505", Some("version_one_active")), Class::Race);
         assert_eq!(class_of_state("23514", Some("rollout_one_live")), Class::Never);
     }
 
@@ -221,5 +229,7 @@ mod tests {
         }
         assert_eq!(class_of_code(CONSTRAINT, "UNIQUE constraint failed: outbox.message_id"), Class::Never);
         assert_eq!(class_of_code(CONSTRAINT, "UNIQUE constraint failed: rollout.tenant, rollout.model"), Class::Race);
+        let active = "UNIQUE constraint failed: model_registry.tenant, model_registry.model_type, model_registry.name";
+        assert_eq!(class_of_code(CONSTRAINT, active), Class::Race);
     }
 }

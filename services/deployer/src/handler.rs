@@ -83,6 +83,7 @@ fn request(row: &WorkloadRow) -> Result<Request, Failure> {
 /// A new request is probed at once; one that is said again is answered with what is known.
 fn started(incoming: &Incoming, start: &WorkloadStart, there: Option<WorkloadRow>, now: At) -> Result<Commit, Failure> {
     let id = &start.rollout_id;
+    let from = there.as_ref().map(|there| (there.attempt, there.tries));
     if let Some(there) = there.filter(|there| there.attempt >= start.attempt) {
         if there.attempt > start.attempt {
             return Ok(Commit::refused("older_attempt").about(id));
@@ -104,12 +105,14 @@ fn started(incoming: &Incoming, start: &WorkloadStart, there: Option<WorkloadRow
         tries: 0,
         wake_at: Some(now),
     };
-    Ok(Commit::applied().about(id).wake(id, 0, row.wake_at).change(Change::Workload(Box::new(row))))
+    Ok(Commit::applied().about(id).wake(id, 0, row.wake_at).change(Change::Workload { row: Box::new(row), from }))
 }
 
 fn probed(mut row: WorkloadRow, found: &Result<(), String>, now: At) -> Result<Commit, Failure> {
     let asked = request(&row)?;
     let id: RolloutId = row.rollout_id.clone();
+    // Whoever probed it meanwhile was quicker: what it found counts, and is said once.
+    let from = Some((row.attempt, row.tries));
     row.tries += 1;
     let said = format!("de.{}.{}", asked.message_id, row.tries);
     let commit = Commit::applied().about(&id);
@@ -117,7 +120,7 @@ fn probed(mut row: WorkloadRow, found: &Result<(), String>, now: At) -> Result<C
         Ok(()) => {
             (row.state, row.error, row.wake_at) = ("ready".to_owned(), None, None);
             Ok(commit
-                .change(Change::Workload(Box::new(row)))
+                .change(Change::Workload { row: Box::new(row), from })
                 .say(said, Message::WorkloadReady(answer(&asked.start, None))))
         }
         Err(reason) => {
@@ -127,7 +130,7 @@ fn probed(mut row: WorkloadRow, found: &Result<(), String>, now: At) -> Result<C
             let next = now.plus_ms(wait);
             row.wake_at = (next < asked.start.until).then_some(next);
             let (tries, wake_at) = (row.tries, row.wake_at);
-            let commit = commit.wake(&id, tries, wake_at).change(Change::Workload(Box::new(row)));
+            let commit = commit.wake(&id, tries, wake_at).change(Change::Workload { row: Box::new(row), from });
             Ok(if is_news {
                 commit.say(said, Message::WorkloadFailed(answer(&asked.start, Some(reason.clone()))))
             } else {

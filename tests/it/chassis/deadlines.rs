@@ -77,7 +77,7 @@ impl<const PARALLEL: usize> Handler for Alarm<PARALLEL> {
                 let row = row_of(&said.rollout_id, Some(now.plus_ms(300)));
                 return Ok(Commit::applied()
                     .wake(&said.rollout_id, 0, row.wake_at)
-                    .change(Change::Workload(Box::new(row))));
+                    .change(Change::Workload { row: Box::new(row), from: None }));
             }
         };
         let Some(row) = rows.workload(&due.rollout_id).await?.filter(|row| row.tries == due.version) else {
@@ -116,8 +116,9 @@ fn row_of(id: &RolloutId, wake_at: Option<At>) -> WorkloadRow {
 
 /// The usual end of a deadline: it is over.
 fn over(mut row: WorkloadRow) -> Commit {
+    let from = Some((row.attempt, row.tries));
     (row.tries, row.wake_at) = (row.tries + 1, None);
-    Commit::applied().change(Change::Workload(Box::new(row)))
+    Commit::applied().change(Change::Workload { row: Box::new(row), from })
 }
 
 /// A process with rows that wait: name, and milliseconds after noon.
@@ -125,7 +126,8 @@ async fn process(rows: &[(&str, i64)]) -> (Core, Home) {
     let (store, home) = home().await;
     let mut tx = store.begin().await.unwrap();
     for (name, after) in rows {
-        tx.apply(&Change::Workload(Box::new(row_of(&of(name), Some(NOON.plus_ms(*after)))))).await.unwrap();
+        let row = Box::new(row_of(&of(name), Some(NOON.plus_ms(*after))));
+        tx.apply(&Change::Workload { row, from: None }).await.unwrap();
     }
     tx.commit().await.unwrap();
     (Core::start(store, Clock::manual(NOON)).await.unwrap(), home)
@@ -342,16 +344,16 @@ async fn what_a_row_says_counts_even_when_its_version_fell() {
     let (core, _folder) = process(&[("it", 4_000)]).await;
     let mut asked = row_of(&of("it"), Some(NOON.plus_ms(4_000)));
     asked.tries = 7;
-    let write = async |row: WorkloadRow| {
+    let write = async |row: WorkloadRow, from| {
         let mut tx = core.store.begin().await.unwrap();
-        tx.apply(&Change::Workload(Box::new(row))).await.unwrap();
+        tx.apply(&Change::Workload { row: Box::new(row), from: Some(from) }).await.unwrap();
         tx.commit().await.unwrap();
     };
-    write(asked).await;
+    write(asked, (1, 0)).await;
     let alarm = Arc::new(Alarm::<1>::new(|row, _| Ok(over(row))));
     serve_handler(&core, &alarm);
     eventually("the row is read", || alarm.reads.load(Ordering::SeqCst) == 1).await;
-    write(WorkloadRow { attempt: 2, ..row_of(&of("it"), Some(NOON.plus_ms(1_500))) }).await;
+    write(WorkloadRow { attempt: 2, ..row_of(&of("it"), Some(NOON.plus_ms(1_500))) }, (1, 7)).await;
     a_second_passes(&core, &alarm).await;
     core.clock.move_to(NOON.plus_ms(1_500));
     alarm.fires(1).await;

@@ -37,7 +37,7 @@ pub(crate) async fn apply(on: &mut Connection, known: &mut Known, change: &Chang
         Change::Drifted { target_id, since } => serving::drifted(on, target_id, *since).await.map(|_| 1)?,
         Change::Deliver(row) => notifying::deliver(on, row).await.map(|_| 1)?,
         Change::Attempted { row, from } => notifying::attempted(on, row, *from).await?,
-        Change::Workload(row) => serving::set_workload(on, row).await.map(|_| 1)?,
+        Change::Workload { row, from } => serving::set_workload(on, row, *from).await?,
         Change::Beat { from, at } => safety::add_beat(on, *from, *at).await?,
         // Whoever stopped it first is remembered.
         Change::Stop(row) => safety::add_stop(on, row).await.map(|_| 1)?,

@@ -90,22 +90,29 @@ fn workload_row(row: &Row) -> Result<WorkloadRow, Error> {
     })
 }
 
-pub(crate) async fn set_workload(on: &mut Connection, row: &WorkloadRow) -> Result<u64, Error> {
-    let done = sqlx::query(
-        "insert into workload (rollout_id, request, attempt, state, error, tries, wake_at) values ($1, $2, $3, $4, $5, $6, $7) \
-         on conflict (rollout_id) do update set request = excluded.request, attempt = excluded.attempt, state = excluded.state, \
-         error = excluded.error, tries = excluded.tries, wake_at = excluded.wake_at where workload.attempt <= excluded.attempt",
-    )
-    .bind(row.rollout_id.as_str())
-    .bind(json("request", &row.request)?)
-    .bind(row.attempt)
-    .bind(&row.state)
-    .bind(row.error.as_deref())
-    .bind(row.tries)
-    .bind(row.wake_at.map(|at| at.0))
-    .execute(on)
-    .await
-    .map_err(Error::of("write a workload"))?;
+/// A new row, or the one that comes after those tries of that attempt.
+pub(crate) async fn set_workload(
+    on: &mut Connection,
+    row: &WorkloadRow,
+    from: Option<(i64, i64)>,
+) -> Result<u64, Error> {
+    let insert = "insert into workload (request, attempt, state, error, tries, wake_at, rollout_id) values ($1, $2, $3, $4, $5, $6, $7) \
+         on conflict do nothing";
+    let update = "update workload set request = $1, attempt = $2, state = $3, error = $4, tries = $5, wake_at = $6 \
+         where rollout_id = $7 and attempt = $8 and tries = $9";
+    let written = sqlx::query(if from.is_some() { update } else { insert })
+        .bind(json("request", &row.request)?)
+        .bind(row.attempt)
+        .bind(&row.state)
+        .bind(row.error.as_deref())
+        .bind(row.tries)
+        .bind(row.wake_at.map(|at| at.0))
+        .bind(row.rollout_id.as_str());
+    let written = match from {
+        Some((attempt, tries)) => written.bind(attempt).bind(tries),
+        None => written,
+    };
+    let done = written.execute(on).await.map_err(Error::of("write a workload"))?;
     Ok(done.rows_affected())
 }
 

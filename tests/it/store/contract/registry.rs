@@ -90,7 +90,7 @@ async fn a_model_has_at_most_one_active_version() {
         }
         done(&store, Change::Version(Box::new(version_row("other", "1.0", "active")))).await;
         done(&store, status("m", "1.0", "active", 100.0)).await;
-        assert_eq!(class(&store, status("m", "1.1", "active", 100.0)).await, Class::Never);
+        assert_eq!(class(&store, status("m", "1.1", "active", 100.0)).await, Class::Race);
         done(&store, status("m", "1.0", "retired", 0.0)).await;
         done(&store, status("m", "1.1", "active", 0.1 + 0.2)).await;
         let row = store

@@ -62,18 +62,26 @@ fn probing(name: &str, attempt: i64, wake_at: Option<i64>) -> WorkloadRow {
     }
 }
 
+fn workload_from(row: WorkloadRow, from: Option<(i64, i64)>) -> Change {
+    Change::Workload { row: Box::new(row), from }
+}
+
 #[tokio::test]
-async fn a_workload_never_goes_back_to_an_older_attempt() {
+async fn a_workload_is_written_once_from_what_was_read_of_it() {
     with_store(async |store| {
-        for row in [probing("a", 2, Some(1)), probing("a", 2, Some(2)), probing("a", 1, Some(3))] {
-            done(&store, Change::Workload(Box::new(row))).await;
-        }
-        assert_eq!(
-            store.reader().await.unwrap().rows().workload(&id("a")).await.unwrap(),
-            Some(probing("a", 2, Some(2)))
-        );
-        let unknown = WorkloadRow { state: "asleep".to_owned(), ..probing("a", 3, None) };
-        assert_eq!(class(&store, Change::Workload(Box::new(unknown))).await, Class::Never);
+        let (first, second) = (probing("a", 1, Some(1)), WorkloadRow { tries: 5, ..probing("a", 1, Some(2)) });
+        lost(&store, workload_from(first.clone(), Some((1, 3)))).await;
+        done(&store, workload_from(first, None)).await;
+        lost(&store, workload_from(probing("a", 1, Some(9)), None)).await;
+        done(&store, workload_from(second.clone(), Some((1, 4)))).await;
+        lost(&store, workload_from(WorkloadRow { tries: 5, ..probing("a", 1, Some(9)) }, Some((1, 4)))).await;
+        assert_eq!(store.reader().await.unwrap().rows().workload(&id("a")).await.unwrap(), Some(second));
+        let anew = WorkloadRow { tries: 0, ..probing("a", 2, Some(3)) };
+        done(&store, workload_from(anew.clone(), Some((1, 5)))).await;
+        lost(&store, workload_from(WorkloadRow { tries: 6, ..probing("a", 1, None) }, Some((1, 5)))).await;
+        assert_eq!(store.reader().await.unwrap().rows().workload(&id("a")).await.unwrap(), Some(anew));
+        let unknown = WorkloadRow { state: "asleep".to_owned(), ..probing("b", 3, None) };
+        assert_eq!(class(&store, workload_from(unknown, None)).await, Class::Never);
     })
     .await;
 }
@@ -82,7 +90,7 @@ async fn a_workload_never_goes_back_to_an_older_attempt() {
 async fn due_workloads_come_in_order_without_those_that_wait_for_nothing() {
     with_store(async |store| {
         for (name, wake_at) in [("late", Some(30)), ("early", Some(10)), ("ready", None), ("after", Some(40))] {
-            done(&store, Change::Workload(Box::new(probing(name, 1, wake_at)))).await;
+            done(&store, workload_from(probing(name, 1, wake_at), None)).await;
         }
         let due = |name, wake_at| Due { rollout_id: id(name), version: 4, wake_at: At(wake_at) };
         assert_eq!(

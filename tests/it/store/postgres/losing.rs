@@ -154,3 +154,18 @@ async fn what_a_role_may_not_do_is_a_fault_of_the_service_and_bad_text_one_of_th
     row.requested_by = "nul \0".to_owned();
     assert_eq!(class(&owner, open(row)).await, Class::Never, "PostgreSQL keeps no text with U+0000");
 }
+
+#[tokio::test]
+async fn connections_that_died_in_the_pool_cost_nobody_a_failure() {
+    let server = Postgres::start();
+    let store = server.store().await;
+    let all = futures_util::future::join_all((0..4).map(|_| store.begin())).await;
+    drop(all.into_iter().map(Result::unwrap).collect::<Vec<_>>());
+    server
+        .until("select count(*) = $1 from pg_stat_activity where application_name = 'tidegate' and state = 'idle'", 4)
+        .await;
+    server.say("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidegate'").await;
+    server.until("select count(*) = $1 from pg_stat_activity where application_name = 'tidegate'", 0).await;
+    // Each of the four is found dead by its first statement.
+    assert!(store.begin().await.is_ok());
+}

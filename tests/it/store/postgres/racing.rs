@@ -186,3 +186,63 @@ async fn two_relays_claim_different_rows_and_neither_waits() {
     let claimed = store.claim("api", (At(NOON.0 + 1), At(NOON.0 + 2)), 100).await.unwrap();
     assert_eq!(claimed.iter().map(|placed| placed.position).collect::<Vec<_>>(), positions[4..]);
 }
+
+#[tokio::test]
+async fn of_two_versions_that_become_active_at_once_one_loses_the_race_and_leaves_nothing() {
+    let server = Postgres::start();
+    let store = server.store().await;
+    for text in ["1.0", "1.1"] {
+        done(&store, Change::Version(Box::new(version_row("m", text, "published")))).await;
+    }
+    let active = |text| Change::Status {
+        tenant: tenant(),
+        model: model("m"),
+        version: version(text),
+        status: "active",
+        traffic_pct: 100.0,
+        at: NOON,
+    };
+    let mut first = begin(&store).await;
+    let mut second = begin(&store).await;
+    assert_eq!(first.apply(&active("1.0")).await.unwrap(), Written::Done);
+    let loses = async {
+        second.mark(&[mark("registry-writer", "2", NOON)]).await.unwrap();
+        second.apply(&active("1.1")).await.unwrap_err().class()
+    };
+    let wins = async {
+        waiting(&server, 1).await;
+        first.commit().await.unwrap();
+    };
+    // Never would park the news, and the registry would not follow.
+    assert_eq!(tokio::join!(loses, wins).0, Class::Race);
+    drop(second);
+    assert!(!store.reader().await.unwrap().rows().is_settled("registry-writer", "/tidegate/api", "2").await.unwrap());
+}
+
+#[tokio::test]
+async fn of_two_probes_that_end_at_once_one_loses_and_says_nothing() {
+    let server = Postgres::start();
+    let store = server.store().await;
+    let row = |tries, state: &str| store::WorkloadRow {
+        rollout_id: id("a"),
+        request: json!({}),
+        attempt: 1,
+        state: state.to_owned(),
+        error: None,
+        tries,
+        wake_at: None,
+    };
+    let written = |tries, state, from| Change::Workload { row: Box::new(row(tries, state)), from };
+    done(&store, written(0, "probing", None)).await;
+    let mut first = begin(&store).await;
+    let mut second = begin(&store).await;
+    assert_eq!(first.apply(&written(1, "ready", Some((1, 0)))).await.unwrap(), Written::Done);
+    let loses = async { second.apply(&written(1, "probing", Some((1, 0)))).await.unwrap() };
+    let wins = async {
+        waiting(&server, 1).await;
+        first.commit().await.unwrap();
+    };
+    assert_eq!(tokio::join!(loses, wins).0, Written::Lost);
+    drop(second);
+    assert_eq!(store.reader().await.unwrap().rows().workload(&id("a")).await.unwrap(), Some(row(1, "ready")));
+}
