@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rollout::Route;
 use rollout::{Model, RolloutId, Tenant};
@@ -55,6 +56,8 @@ pub(crate) struct Lock {
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: PathBuf,
+    /// Whoever writes beside a file is alone there.
+    writing: Mutex<()>,
 }
 
 impl Saved {
@@ -80,7 +83,7 @@ impl Disk {
     /// Makes the folder if need be.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), writing: Mutex::default() })
     }
 
     fn path(&self) -> PathBuf {
@@ -121,6 +124,7 @@ impl Disk {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let beside = self.folder.join(format!("{name}.next"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&beside)?;
         // The mode above counts only for a file that is made, not for one that a crash left behind.
@@ -129,5 +133,27 @@ impl Disk {
         file.sync_all()?;
         fs::rename(&beside, self.folder.join(name))?;
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_save_at_the_same_time_do_not_take_each_others_file_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        std::thread::scope(|scope| {
+            for beat in ["a", "b", "c", "d"] {
+                let disk = &disk;
+                scope.spawn(move || {
+                    for heard_at_ms in 0..50 {
+                        disk.write_beat(&SavedBeat { beat: beat.to_owned(), heard_at_ms }).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(disk.read_beat().unwrap().heard_at_ms, 49);
     }
 }
