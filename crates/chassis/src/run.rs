@@ -3,15 +3,18 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use store::Store;
+use store::{Class, Store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
-use crate::bus::Bus;
+use crate::back_off::BackOff;
 use crate::bus::jet_stream::{Connection, NatsUrl};
+use crate::bus::{Bus, Error};
 use crate::clock::Told;
 use crate::config::{Environment, Mistakes};
+use crate::consume::chain;
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::prometheus::Prometheus;
@@ -21,6 +24,9 @@ use crate::telemetry::start_logging;
 
 /// Where the database is; the address holds a password.
 const DATABASE: &str = "TIDEGATE_DATABASE_URL_FILE";
+
+/// The wait before what must be there is looked for again.
+const AGAIN: BackOff = BackOff(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Runs one service until it is told to stop: the whole of a `main.rs`.
 ///
@@ -87,21 +93,46 @@ impl Places {
         }
     }
 
-    /// Meets the database, which must be there, and then the nats-server, however long that takes.
+    /// Meets the database and the nats-server, however long that takes: whoever starts everything at once, or while something is
+    /// down, need not care for the order.
     async fn core(&self, service: &'static Service) -> anyhow::Result<Core> {
         let (metrics, time) = (Metrics::default(), Told::default());
-        let store = Store::connect(self.database.expose(), service.connections).await?;
-        time.ask(&store).await?;
+        let connect = async || {
+            let store = Store::connect(self.database.expose(), service.connections).await?;
+            time.ask(&store).await.map(|()| store)
+        };
+        let store = patiently(connect, |error| error.class() == Class::Transient).await?;
         let clock = time.clock();
         let connection = Connection::open(&self.nats, service.name, &metrics).await?;
         connection.up().await;
-        connection.verify(&service.needs()).await?;
+        let needs = service.needs();
+        patiently(async || connection.verify(&needs).await, |error| matches!(error, Error::Nats { .. })).await?;
         let values = service.values(&connection, &metrics);
         values.filled().await;
         let bus = Bus::jet_stream(values, service.says_as, (&store, &clock), &metrics);
         let core = Core::start_on(bus, store, clock, metrics);
         core.tasks.spawn(time.keep_asking(core.store.clone(), core.stop.clone()));
         Ok(Core { prometheus: self.prometheus.clone(), ..core })
+    }
+}
+
+/// Tries until it works, or until waiting does not help; says once why it waits.
+async fn patiently<T, E: std::error::Error>(
+    attempt: impl AsyncFn() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let mut tries = 0;
+    loop {
+        match attempt().await {
+            Err(error) if may_pass(&error) => {
+                if tries == 0 {
+                    tracing::warn!("waiting, and trying again: {}", chain(&error));
+                }
+                tokio::time::sleep(AGAIN.after(tries)).await;
+                tries += 1;
+            }
+            other => return other,
+        }
     }
 }
 
