@@ -20,6 +20,8 @@ pub const PLACES: &[&str] = &[
     "notifier_before_send",
     "park_after_commit",
     "park_before_commit",
+    "relay_before_mark",
+    "relay_before_publish",
     "replay_after_commit",
     "replay_after_handling",
     "replay_before_commit",

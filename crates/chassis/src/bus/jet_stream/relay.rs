@@ -22,6 +22,7 @@ use crate::back_off::BackOff;
 use crate::bus::Error;
 use crate::clock::Clock;
 use crate::consume::chain;
+use crate::failpoint;
 
 /// Publications on their way at once.
 const IN_FLIGHT: usize = 512;
@@ -226,7 +227,8 @@ impl Relay {
     fn send(&mut self) {
         while self.on_their_way.len() < IN_FLIGHT && self.unwritten.len() < UNWRITTEN_MAX {
             let Some(placed) = self.queue.next() else { return };
-            self.on_their_way.push(sent(self.connection.jetstream().clone(), placed).boxed());
+            let sent = sent(self.outbox.clone(), self.connection.jetstream().clone(), placed);
+            self.on_their_way.push(sent.boxed());
         }
     }
 
@@ -252,6 +254,9 @@ impl Relay {
     }
 
     async fn write_down(&mut self) {
+        if !self.unwritten.published.is_empty() {
+            let _ = failpoint::reach("relay_before_mark").await;
+        }
         match self.unwritten.write(&self.outbox).await {
             Ok(()) => {
                 self.troubles.over(MARK);
@@ -283,9 +288,19 @@ impl Relay {
     }
 }
 
-async fn sent(jetstream: Context, placed: Placed) -> (Placed, Answer) {
+async fn sent(outbox: Outbox, jetstream: Context, placed: Placed) -> (Placed, Answer) {
+    if failpoint::is_broken("mark_first") {
+        mark_alone(&outbox, &placed).await;
+    }
+    let _ = failpoint::reach("relay_before_publish").await;
     let answer = publish(&jetstream, &placed.message).await;
     (placed, answer)
+}
+
+/// What the design forbids: a row that counts as published before it is. Only a broken design comes here.
+async fn mark_alone(outbox: &Outbox, placed: &Placed) {
+    let alone = Unwritten { published: vec![(placed.position, None)], ..Unwritten::default() };
+    let _ = alone.write(outbox).await;
 }
 
 /// What no stream takes is kept with its reason, for a person.
