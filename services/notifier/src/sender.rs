@@ -28,6 +28,9 @@ use attempt::{Reason, begun, ended};
 
 /// New deliveries are looked for this often: a page may be that late.
 const LOOK_AGAIN: Span = Span(250);
+/// Where others send too, one that is being sent is left alone for so long, which is more than a send takes: after that its
+/// process is dead, or as good as that.
+const SENDING_LIMIT: Span = Span(15_000);
 /// The wait after a failure of the database.
 const DATABASE_AGAIN: Span = Span(1_000);
 
@@ -134,7 +137,8 @@ impl Sender {
     }
 
     async fn deliver(&mut self, row: Delivery) -> Result<(), store::Error> {
-        let (ready, taken) = (self.ready(&row).await?, begun(&row));
+        let alone_until = self.core.bus.is_shared().then(|| self.core.clock.now().plus(SENDING_LIMIT));
+        let (ready, taken) = (self.ready(&row).await?, begun(&row, alone_until));
         if !self.write(&taken, &row, None).await? {
             return Ok(());
         }

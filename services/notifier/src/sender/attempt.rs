@@ -87,10 +87,10 @@ fn shown(character: char) -> Vec<char> {
     if character.is_control() { character.escape_default().collect() } else { vec![character] }
 }
 
-/// The row while it is sent. One that is being sent already was so at a death.
-pub(crate) fn begun(row: &Delivery) -> Delivery {
-    let is_unsure = row.is_unsure || row.state == Told::Sending;
-    Delivery { state: Told::Sending, tries: row.tries + 1, is_unsure, ..row.clone() }
+/// The row while it is sent, which is due for nobody else until then. One that is being sent already was so at a death.
+pub(crate) fn begun(row: &Delivery, alone_until: Option<At>) -> Delivery {
+    let (is_unsure, attempt_at) = (row.is_unsure || row.state == Told::Sending, alone_until.unwrap_or(row.attempt_at));
+    Delivery { state: Told::Sending, tries: row.tries + 1, is_unsure, attempt_at, ..row.clone() }
 }
 
 /// The row after a try, and why it is parked if it is.
@@ -203,11 +203,11 @@ mod tests {
 
     #[test]
     fn what_was_being_sent_at_a_death_or_ended_without_an_answer_is_a_repeat() {
-        assert!(!begun(&row(Told::Waiting, 0)).is_unsure);
-        assert!(begun(&row(Told::Sending, 1)).is_unsure);
+        assert!(!begun(&row(Told::Waiting, 0), None).is_unsure);
+        assert!(begun(&row(Told::Sending, 1), None).is_unsure);
         let unsure = Answer::Later { why: String::new(), after_ms: None, is_unsure: true };
-        let after = ended(&begun(&row(Told::Waiting, 0)), &unsure, At(0), 0).0;
-        assert!(begun(&after).is_unsure);
-        assert_eq!(begun(&after).tries, 2);
+        let after = ended(&begun(&row(Told::Waiting, 0), None), &unsure, At(0), 0).0;
+        assert!(begun(&after, None).is_unsure);
+        assert_eq!(begun(&after, None).tries, 2);
     }
 }
