@@ -1,17 +1,31 @@
-//! Reads the database of a stopped tidegate and says what the invariants of RELIABILITY section 6.1 have against it. It trusts
-//! no counter of a service. What users and routers saw meanwhile is in [`crate::witness`].
+//! Reads the database of a stopped tidegate, and the streams where they are on a server, and says what the invariants of
+//! RELIABILITY section 6.1 have against it. It trusts no counter of a service. What users and routers saw meanwhile is in
+//! [`crate::witness`].
 
 mod log;
+mod server;
 mod stream;
 
 use std::path::Path;
 
-use rollout::{At, Rollout, Tenant};
+use rollout::{At, Rollout, Stage, Tenant};
 use store::{Reader, Store};
+
+pub(crate) use server::Server;
+
+/// Processes of one machine agree about the hour to this much.
+const CLOCKS_AGREE_MS: i64 = 100;
 
 /// Everything that is wrong; empty when nothing is.
 pub(crate) async fn violations(folder: &Path) -> Vec<String> {
     let store = Store::open(folder).await.unwrap();
+    let wrong = violations_of(&store, None).await;
+    store.close().await;
+    wrong
+}
+
+/// The same of any database, and of the server that its messages went over.
+pub(crate) async fn violations_of(store: &Store, server: Option<&Server>) -> Vec<String> {
     let mut reader = store.reader().await.unwrap();
     let mut wrong = Vec::new();
     let rollouts = rollouts(&mut reader).await;
@@ -25,28 +39,81 @@ pub(crate) async fn violations(folder: &Path) -> Vec<String> {
             wrong.push(format!("{} version {version}: its hash does not follow from the entry before", row.id));
         }
     }
-    wrong.extend(stream::violations(&mut reader, &rollouts).await);
+    wrong.extend(at_once(&mut reader, &rollouts).await);
+    wrong.extend(stream::violations(&mut reader, &rollouts, server).await);
     wrong.extend(of_routes(&mut reader).await);
+    if let Some(server) = server {
+        wrong.extend(server.violations(&mut reader).await);
+    }
     for parked in reader.rows().parked((At(i64::MAX), ""), 100).await.unwrap() {
         wrong.push(format!("parked {} by {}: {}: {}", parked.message_id, parked.service, parked.reason, parked.error));
     }
-    drop(reader);
-    store.close().await;
     wrong
+}
+
+/// What is wrong, by its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    lost: usize,
+    doubled: usize,
+    early: usize,
+    other: usize,
+}
+
+impl Counted {
+    pub(crate) fn of(wrong: &[String]) -> Self {
+        let count = |words: &[&str]| wrong.iter().filter(|what| words.iter().any(|word| what.contains(word))).count();
+        let lost = count(&["it is lost", "never settled", "never published", "said nothing", "before it and"]);
+        let doubled = count(&["handled twice", "moved it twice"]);
+        let early = count(&["early by", "left step", "moved on"]);
+        Self { lost, doubled, early, other: wrong.len() - lost - doubled - early }
+    }
+}
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { lost, doubled, early, other } = self;
+        write!(f, "lost {lost}, doubled {doubled}, early {early}, otherwise wrong {other}")
+    }
 }
 
 /// Every rollout of a stopped tidegate, oldest first, with the moves of its log: from, to, step, kind of the fact.
 pub(crate) async fn stories(folder: &Path) -> Vec<(Rollout, Vec<String>)> {
     let store = Store::open(folder).await.unwrap();
+    let stories = stories_of(&store).await;
+    store.close().await;
+    stories
+}
+
+/// The same of any database.
+pub(crate) async fn stories_of(store: &Store) -> Vec<(Rollout, Vec<String>)> {
     let mut reader = store.reader().await.unwrap();
     let mut stories = Vec::new();
     for row in rollouts(&mut reader).await.into_iter().rev() {
         let log = reader.rows().history(&row.id, 0, 100_000).await.unwrap();
         stories.push((row, log::story(&log)));
     }
-    drop(reader);
-    store.close().await;
     stories
+}
+
+/// I10: from the end of its waiting to its own end a rollout is alone with its model.
+async fn at_once(reader: &mut Reader, rollouts: &[Rollout]) -> Vec<String> {
+    let (mut wrong, mut lives) = (Vec::new(), Vec::new());
+    for row in rollouts {
+        let log = reader.rows().history(&row.id, 0, 100_000).await.unwrap();
+        let is_live = |stage: &str| stage != "queued" && !Stage::named(stage).is_some_and(Stage::is_final);
+        let began = log.iter().find(|entry| is_live(&entry.to_stage)).map(|entry| entry.decided_at);
+        let ended = log.last().filter(|_| row.stage.is_final()).map_or(At(i64::MAX), |entry| entry.decided_at);
+        lives.extend(began.map(|began| (&row.model, began, ended, &row.id)));
+    }
+    lives.sort();
+    for pair in lives.windows(2) {
+        let ((model, _, ended, id), (next_model, began, _, next)) = (pair[0], pair[1]);
+        if model == next_model && ended.ms_since(began) > CLOCKS_AGREE_MS {
+            wrong.push(format!("{next} began while {id} was live"));
+        }
+    }
+    wrong
 }
 
 async fn rollouts(reader: &mut Reader) -> Vec<Rollout> {

@@ -57,7 +57,7 @@ impl Kind {
 }
 
 /// A fixed sequence, printed with the failure, so that a failing run can be looked at again.
-fn draw(seed: &mut u64, below: u64) -> u64 {
+pub(crate) fn draw(seed: &mut u64, below: u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     (*seed >> 33) % below
 }
@@ -73,7 +73,7 @@ async fn a_hundred_kills_at_other_points_lose_double_and_hasten_nothing() {
 }
 
 #[expect(clippy::print_stdout, reason = "whoever repeats a failed run needs its seed")]
-fn seed_or(usual: u64) -> u64 {
+pub(crate) fn seed_or(usual: u64) -> u64 {
     let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(usual);
     println!("TIDEGATE_SEED={seed}");
     seed

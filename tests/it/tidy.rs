@@ -146,13 +146,28 @@ fn each_requirement_points_to_a_test_that_exists() {
     for row in wanted {
         assert!(rows.iter().any(|line| line.starts_with(&format!("| {row} "))), "{row} is not in docs/REQUIREMENTS.md");
     }
-    for line in rows {
-        let shown: Vec<&str> = line.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert!(!shown.is_empty(), "no test is named: {line}");
-        for name in shown {
-            assert!(names.contains_key(name), "`{name}` does not exist: {line}");
-        }
+    rows.iter().for_each(|line| all_exist(line, &names));
+}
+
+/// The last column of a row names tests.
+fn all_exist(line: &str, names: &BTreeMap<String, usize>) {
+    let shown: Vec<&str> = line.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+    assert!(!shown.is_empty(), "no test is named: {line}");
+    for name in shown {
+        assert!(names.contains_key(name), "`{name}` does not exist: {line}");
     }
+}
+
+#[test]
+fn each_outage_points_to_a_test_that_exists() {
+    let book = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let section = book.split("## What shows that an outage costs nothing").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    // Those of the specification's matrix.
+    assert_eq!(rows.len(), 13);
+    let names = test_names();
+    rows.iter().for_each(|line| all_exist(line, &names));
 }
 
 /// Names that begin as our variables do.
@@ -172,4 +187,13 @@ fn every_variable_of_the_environment_is_documented_and_read() {
     }
     let read: BTreeSet<_> = files.iter().flat_map(|path| variables(&std::fs::read_to_string(path).unwrap())).collect();
     assert_eq!(variables(&book), read);
+}
+
+#[test]
+fn every_fail_point_is_documented_and_exists() {
+    let book = std::fs::read_to_string(root().join("docs/OBSERVING.md")).unwrap();
+    let section = book.split("## Fail points").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').nth(1).unwrap());
+    let named: BTreeSet<_> = rows.flat_map(|places| places.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(named, chassis::failpoint::PLACES.iter().copied().collect());
 }

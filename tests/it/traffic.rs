@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -14,6 +14,11 @@ use crate::witness::{Witness, now_ms};
 /// Requests in flight: on a machine that is too slow for more, users wait for their answer before they ask again.
 const IN_FLIGHT: usize = 8;
 
+/// A balancer gives a request to the next router when one does not answer, for so long.
+const BALANCED_FOR: Duration = Duration::from_secs(5);
+/// Nobody answered: the wait before all are tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
 /// Traffic that goes on until it is stopped.
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
@@ -24,23 +29,28 @@ pub(crate) struct Traffic {
 
 /// At most 200 requests a second of 2,000 sessions.
 pub(crate) fn start(house: &House, model: &str) -> Traffic {
-    ask(&house.router, model, None, None)
+    ask(std::slice::from_ref(&house.router), model, None, None)
 }
 
 /// The same at any router.
 pub(crate) fn start_at(router: &str, model: &str) -> Traffic {
-    ask(router, model, None, None)
+    ask(&[router.to_owned()], model, None, None)
 }
 
 /// The same, before a witness, who looks at the router too.
 pub(crate) fn before(house: &House, model: &str, witness: &Witness) -> Traffic {
-    ask(&house.router, model, Some(witness.clone()), Some(witness.watch(house)))
+    ask(std::slice::from_ref(&house.router), model, Some(witness.clone()), Some(witness.watch(house)))
 }
 
-fn ask(router: &str, model: &str, witness: Option<Witness>, watch: Option<JoinHandle<()>>) -> Traffic {
+/// The same of users behind a balancer, before a witness who watches meanwhile.
+pub(crate) fn balanced(routers: &[String], model: &str, witness: &Witness, watch: JoinHandle<()>) -> Traffic {
+    ask(routers, model, Some(witness.clone()), Some(watch))
+}
+
+fn ask(routers: &[String], model: &str, witness: Option<Witness>, watch: Option<JoinHandle<()>>) -> Traffic {
     let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-    let url = format!("{router}/{model}/predict");
+    let urls: Arc<Vec<_>> = Arc::new(routers.iter().map(|router| format!("{router}/{model}/predict")).collect());
     let task = tokio::spawn({
         let (stop, failed) = (Arc::clone(&stop), Arc::clone(&failed));
         async move {
@@ -52,21 +62,17 @@ fn ask(router: &str, model: &str, witness: Option<Witness>, watch: Option<JoinHa
                 pace.tick().await;
                 let slot = Arc::clone(&slots).acquire_owned().await;
                 count = count.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let request = client
-                    .post(&url)
-                    .header("x-session-id", format!("s-{}", (count >> 33) % 2_000))
-                    .body("{\"text\":\"hello\"}");
-                let (failed, witness) = (Arc::clone(&failed), witness.clone());
+                let asked = Asked {
+                    client: client.clone(),
+                    urls: Arc::clone(&urls),
+                    first: usize::try_from(count >> 50).unwrap(),
+                    session: format!("s-{}", (count >> 33) % 2_000),
+                    witness: witness.clone(),
+                };
+                let failed = Arc::clone(&failed);
                 tokio::spawn(async move {
                     let _slot = slot;
-                    let began_at = now_ms();
-                    let answer = request.send().await.ok();
-                    let version = answer.as_ref().and_then(|answer| answer.headers().get("x-model-version"));
-                    if let (Some(witness), Some(version)) = (witness, version.and_then(|version| version.to_str().ok()))
-                    {
-                        witness.answered(began_at, version);
-                    }
-                    if !answer.is_some_and(|answer| answer.status().is_success()) {
+                    if !asked.gets_an_answer().await {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                 });
@@ -85,5 +91,38 @@ impl Traffic {
             watch.abort();
         }
         self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// One request of a session.
+struct Asked {
+    client: reqwest::Client,
+    urls: Arc<Vec<String>>,
+    /// Which router is asked first.
+    first: usize,
+    session: String,
+    witness: Option<Witness>,
+}
+
+impl Asked {
+    /// Whether it got a good answer.
+    async fn gets_an_answer(self) -> bool {
+        let since = Instant::now();
+        for url in self.urls.iter().cycle().skip(self.first % self.urls.len()) {
+            let began_at = now_ms();
+            let request = self.client.post(url).header("x-session-id", &self.session).body("{\"text\":\"hello\"}");
+            if let Ok(answer) = request.send().await {
+                let version = answer.headers().get("x-model-version").and_then(|version| version.to_str().ok());
+                if let (Some(witness), Some(version)) = (&self.witness, version) {
+                    witness.answered(began_at, version);
+                }
+                return answer.status().is_success();
+            }
+            if self.urls.len() == 1 || since.elapsed() > BALANCED_FOR {
+                return false;
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+        false
     }
 }

@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rollout::{At, Rollout, Stage};
+use store::Store;
 
-use crate::checker::stories;
+use crate::checker::{stories, stories_of};
 use crate::house::House;
 
 /// A look at the router.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// One that is held answers nothing.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// A process knows the hour from its start on; two of them agree to this much.
 const CLOCKS_AGREE: i64 = 100;
 
@@ -52,7 +55,7 @@ impl Witness {
                 pace.tick().await;
                 let Ok(page) = client.get(format!("{api}/metrics")).send().await else { return };
                 let Ok(page) = page.text().await else { return };
-                this.look(&page);
+                this.look(&api, &page);
                 if let Ok(rollouts) = client.get(format!("{api}/v1/rollouts")).send().await {
                     this.look_at_ends(&rollouts.json().await.unwrap_or_default());
                 }
@@ -60,16 +63,41 @@ impl Witness {
         })
     }
 
-    fn look(&self, page: &str) {
+    /// Looks at many processes, whichever of them answer, until it is aborted: the pages of routers, and the APIs in turn.
+    pub(crate) fn watch_all(
+        &self,
+        client: &reqwest::Client,
+        pages: Vec<String>,
+        apis: Vec<String>,
+    ) -> tokio::task::JoinHandle<()> {
+        let (this, client) = (self.clone(), client.clone());
+        tokio::spawn(async move {
+            let mut pace = tokio::time::interval(LOOK_AGAIN);
+            pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            for api in apis.iter().cycle() {
+                pace.tick().await;
+                for page in &pages {
+                    let Ok(answer) = client.get(page).timeout(LOOK_LIMIT).send().await else { continue };
+                    let Ok(text) = answer.text().await else { continue };
+                    this.look(page, &text);
+                }
+                if let Ok(rollouts) = client.get(format!("{api}/v1/rollouts")).timeout(LOOK_LIMIT).send().await {
+                    this.look_at_ends(&rollouts.json().await.unwrap_or_default());
+                }
+            }
+        })
+    }
+
+    fn look(&self, router: &str, page: &str) {
         let mut seen = self.seen.lock().unwrap();
         seen.looks += 1;
         for line in page.lines() {
             let Some(rest) = line.strip_prefix("tidegate_route_generation{") else { continue };
             let Some((labels, value)) = rest.rsplit_once("} ") else { continue };
             let value: i64 = value.parse().unwrap();
-            let before = seen.generations.insert(labels.to_owned(), value).unwrap_or(0);
+            let before = seen.generations.insert(format!("{router} {labels}"), value).unwrap_or(0);
             if value < before {
-                seen.wrong.push(format!("the router's generation of {labels} fell from {before} to {value}"));
+                seen.wrong.push(format!("the generation of {labels} at {router} fell from {before} to {value}"));
             }
         }
     }
@@ -92,9 +120,18 @@ impl Witness {
     }
 
     /// Everything that contradicts the database of the stopped tidegate; the number of looks is printed.
-    #[expect(clippy::print_stdout, reason = "how much was seen is part of what a test says")]
     pub(crate) async fn violations(&self, folder: &Path) -> Vec<String> {
-        let rollouts: Vec<Rollout> = stories(folder).await.into_iter().map(|(row, _)| row).collect();
+        self.against(&stories(folder).await)
+    }
+
+    /// The same of any database.
+    pub(crate) async fn violations_of(&self, store: &Store) -> Vec<String> {
+        self.against(&stories_of(store).await)
+    }
+
+    #[expect(clippy::print_stdout, reason = "how much was seen is part of what a test says")]
+    fn against(&self, stories: &[(Rollout, Vec<String>)]) -> Vec<String> {
+        let rollouts: Vec<&Rollout> = stories.iter().map(|(row, _)| row).collect();
         let mut seen = self.seen.lock().unwrap();
         println!("seen from outside: {} answers, {} looks at the router", seen.answers.len(), seen.looks);
         let mut wrong = std::mem::take(&mut seen.wrong);

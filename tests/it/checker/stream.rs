@@ -7,6 +7,8 @@ use proto::subject::fits;
 use rollout::{At, Rollout, RolloutId};
 use store::{Reader, Said};
 
+use super::server::Server;
+
 /// Who takes what (RELIABILITY section 2.3, as far as the embedded form has it).
 const CONSUMERS: &[(&str, &[&str])] = &[
     ("stage-scheduler", &["tg.cmd.*.*.rollout.*", "tg.cmd.*.*.promotion.requested", "tg.cmd.*.*.evaluation.*"]),
@@ -46,8 +48,11 @@ const CONSUMERS: &[(&str, &[&str])] = &[
 const STREAM_MAX: i64 = 1_000_000;
 
 /// I1, I3, I4.
-pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout]) -> Vec<String> {
-    let stream = reader.rows().said_after(0, "", STREAM_MAX).await.unwrap();
+pub(super) async fn violations(reader: &mut Reader, rollouts: &[Rollout], server: Option<&Server>) -> Vec<String> {
+    let mut stream = reader.rows().said_after(0, "", STREAM_MAX).await.unwrap();
+    if let Some(server) = server {
+        server.and_what_it_was_told(&mut stream).await;
+    }
     let (mut wrong, end) = (Vec::new(), stream.last().map_or(At(0), |said| said.created_at));
     for (service, filters) in CONSUMERS {
         let mine = stream.iter().filter(|said| filters.iter().any(|filter| fits(filter, &said.subject)));

@@ -1,0 +1,310 @@
+//! A plant: every service in processes of its own, as many replicas as wanted, with one nats-server and one PostgreSQL. Each process
+//! can be killed, held, told to end and started again at its address.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use store::Store;
+use tokio::task::JoinHandle;
+
+use crate::checker::{Server, violations_of};
+use crate::house::{House, LIMIT, binary, eventually};
+use crate::nats::Nats;
+use crate::notifying::outside::Outside;
+use crate::postgres::Postgres;
+use crate::traffic::{self, Traffic};
+use crate::witness::Witness;
+
+pub(super) const SERVICES: [&str; 8] =
+    ["registry-writer", "stage-scheduler", "analyzer", "traffic-updater", "deployer", "notifier", "api", "router"];
+/// A process that is told to end has ended by then.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Ports below those that the system gives to clients: a process that is started again finds its own free.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// All processes, and what they meet over.
+pub(super) struct Plant {
+    pub(super) processes: Vec<Process>,
+    /// The first API and the first router, as of `tidegate up`.
+    pub(super) house: House,
+    pub(super) nats: Nats,
+    pub(super) postgres: Postgres,
+    /// Who is told.
+    pub(super) outside: Outside,
+}
+
+/// One replica of a service.
+pub(super) struct Process {
+    pub(super) name: &'static str,
+    /// Its place among the replicas.
+    pub(super) replica: usize,
+    command: Command,
+    child: Child,
+    admin: String,
+    /// Where an API or a router listens.
+    pub(super) serves: String,
+}
+
+impl Plant {
+    /// One process of each service.
+    pub(super) async fn start() -> Self {
+        Self::of(1, &[]).await
+    }
+
+    /// So many replicas of each service, with more in the environment of all.
+    pub(super) async fn of(replicas: usize, variables: &[(&str, &str)]) -> Self {
+        let (nats, postgres) = (Nats::start(), Postgres::start_with(&["fsync=off", "max_connections=200"]));
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let database = folder.path().join("database");
+        std::fs::write(&database, postgres.url()).unwrap();
+        std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let shared =
+            [("TIDEGATE_NATS_URL", nats.url()), ("TIDEGATE_DATABASE_URL_FILE", database.display().to_string())];
+        for words in [&["init", "--small"][..], &["migrate"]] {
+            let out = command("tidegate").args(words).envs(shared.clone()).output().unwrap();
+            assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        let outside = Outside::start().await;
+        let words = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut all = outside.all();
+        all.extend(shared.iter().map(|(name, value)| words((name, value))));
+        all.extend(variables.iter().copied().map(words));
+        let replicas = SERVICES.into_iter().flat_map(|name| (0..replicas).map(move |replica| (name, replica)));
+        let processes: Vec<_> = replicas.map(|place| Process::start(place, folder.path(), &all)).collect();
+        let of = |name| processes.iter().find(|process| process.name == name).map(|process| process.serves.clone());
+        let (api, router) = (of("api").unwrap(), of("router").unwrap());
+        let house = House::within(folder, api.parse().unwrap(), router.parse().unwrap());
+        let plant = Self { processes, house, nats, postgres, outside };
+        plant.until_ready().await;
+        plant
+    }
+
+    pub(super) async fn until_ready(&self) {
+        for process in &self.processes {
+            process.until_ready(&self.house.client).await;
+        }
+    }
+
+    /// One replica of a service.
+    pub(super) fn one(&mut self, name: &str, replica: usize) -> &mut Process {
+        let found = self.processes.iter_mut().find(|process| process.name == name && process.replica == replica);
+        found.unwrap_or_else(|| panic!("there is no {name} {replica}"))
+    }
+
+    /// Where all replicas of a service listen.
+    pub(super) fn urls(&self, name: &str) -> Vec<String> {
+        let all = self.processes.iter().filter(|process| process.name == name);
+        all.map(|process| format!("http://{}", process.serves)).collect()
+    }
+
+    /// Users behind a balancer of all routers.
+    pub(super) fn users(&self, witness: &Witness) -> Traffic {
+        let pages = self.processes.iter().filter(|process| process.name == "router");
+        let pages = pages.map(|process| format!("http://{}/metrics", process.admin)).collect();
+        let watch = witness.watch_all(&self.house.client, pages, self.urls("api"));
+        traffic::balanced(&self.urls("router"), "reranker", witness, watch)
+    }
+
+    /// Which version answers a session at a router.
+    pub(super) async fn ask_at(&self, router: usize, session: &str) -> String {
+        let request = self.house.client.post(format!("{}/reranker/predict", self.urls("router")[router]));
+        let answer = request.header("x-session-id", session).body("{}").send().await.unwrap();
+        answer.headers()["x-model-version"].to_str().unwrap().to_owned()
+    }
+
+    /// Says a command until some API has answered it, as a careful client does: under one key.
+    pub(super) async fn say(&self, path: &str, body: &Value) -> Value {
+        self.saying(path.to_owned(), body.clone()).await.unwrap()
+    }
+
+    /// The same meanwhile.
+    pub(super) fn saying(&self, path: String, body: Value) -> JoinHandle<Value> {
+        let (client, apis, key) = (self.house.client.clone(), self.urls("api"), uuid::Uuid::new_v4().to_string());
+        tokio::spawn(async move {
+            let since = Instant::now();
+            for api in apis.iter().cycle() {
+                let request = client.post(format!("{api}{path}")).header("idempotency-key", &key).json(&body);
+                if let Ok(answer) = request.send().await
+                    && answer.status().is_success()
+                {
+                    return answer.json().await.unwrap();
+                }
+                assert!(since.elapsed() < LIMIT, "nobody takes {path} {body}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            unreachable!("there is an API")
+        })
+    }
+
+    /// What some API says at a path, if one answers well.
+    pub(super) async fn read(&self, path: &str) -> Option<Value> {
+        for api in self.urls("api") {
+            if let Ok(answer) = self.house.client.get(format!("{api}{path}")).send().await
+                && answer.status().is_success()
+            {
+                return answer.json().await.ok();
+            }
+        }
+        None
+    }
+
+    /// Promotes a version of the model and gives the rollout's id.
+    pub(super) async fn promote(&self, version: &str, body: &Value) -> String {
+        let answer = self.say(&format!("/v1/registry/reranker/{version}/promote"), body).await;
+        answer["rollout_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) async fn store(&self) -> Store {
+        Store::connect(&self.postgres.url(), 2).await.unwrap()
+    }
+
+    pub(super) async fn server(&self) -> Server {
+        Server::at(self.nats.jetstream().await)
+    }
+
+    /// Waits until every message is published, nothing waits at any consumer, and the routers follow what is wished for.
+    pub(super) async fn quiet(&self) {
+        let (store, server) = (self.store().await, self.server().await);
+        eventually("everything is published and settled", async || {
+            let mut reader = store.reader().await.unwrap();
+            for service in SERVICES {
+                if reader.rows().unpublished(service, 1).await.unwrap().0 > 0 {
+                    return false;
+                }
+            }
+            server.waiting().await.is_empty() && server.astray(&mut reader).await.is_empty()
+        })
+        .await;
+        store.close().await;
+    }
+
+    /// Tells processes to end, and waits until each has ended well.
+    pub(super) fn end(&mut self, is_meant: impl Fn(&Process) -> bool) {
+        let mut meant: Vec<_> = self.processes.iter_mut().filter(|process| is_meant(process)).collect();
+        meant.iter().for_each(|process| process.signal("TERM"));
+        meant.iter_mut().for_each(|process| process.until_ended());
+    }
+
+    /// Ends all processes once they rest, the routers first, and gives what the invariants have against what they left behind and
+    /// against what was seen meanwhile.
+    pub(super) async fn violations(mut self, witness: &Witness) -> Vec<String> {
+        self.quiet().await;
+        self.end(|process| process.name == "router");
+        self.quiet().await;
+        self.end(|process| process.name != "router");
+        let (store, server) = (self.store().await, self.server().await);
+        let mut wrong = violations_of(&store, Some(&server)).await;
+        wrong.extend(witness.violations_of(&store).await);
+        store.close().await;
+        wrong
+    }
+
+    /// Ends all processes, which must end well.
+    pub(super) fn stop(mut self) {
+        self.end(|_| true);
+    }
+}
+
+impl Process {
+    fn start((name, replica): (&'static str, usize), folder: &Path, variables: &[(String, String)]) -> Self {
+        let (admin, serves) = (free_address(), free_address());
+        let mut command = command(name);
+        command
+            .env("TIDEGATE_DATA", folder.join(format!("{name}-{replica}")))
+            .env("TIDEGATE_ADMIN", &admin)
+            .env(if name == "api" { "TIDEGATE_LISTEN" } else { "TIDEGATE_ROUTER" }, &serves)
+            .env("TIDEGATE_ROUTER_NAME", format!("router-{replica}"))
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        Self { name, replica, child: command.spawn().unwrap(), command, admin, serves }
+    }
+
+    /// `kill -9`.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The same again after an end.
+    pub(super) fn start_again(&mut self) {
+        self.child = self.command.spawn().unwrap();
+    }
+
+    /// `kill -9`, and the same again.
+    pub(super) fn killed_and_started(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    /// The same again with more in its environment, or with other words there; a process that runs is killed.
+    pub(super) fn started_with(&mut self, name: &str, value: &str) {
+        self.kill();
+        self.command.env(name, value);
+        self.start_again();
+    }
+
+    pub(super) fn signal(&self, signal: &str) {
+        Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
+    }
+
+    /// Whether it has ended by itself.
+    pub(super) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    fn until_ended(&mut self) {
+        let since = Instant::now();
+        let status = loop {
+            if let Some(status) = self.has_ended() {
+                break status;
+            }
+            assert!(since.elapsed() < STOP_LIMIT, "{} {} does not end", self.name, self.replica);
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{} {} ended with {status}", self.name, self.replica);
+    }
+
+    /// One of its pages, if it answers.
+    pub(super) async fn page(&self, client: &reqwest::Client, path: &str) -> Option<(u16, String)> {
+        let answer = client.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    pub(super) async fn until_ready(&self, client: &reqwest::Client) {
+        eventually(&format!("{} {} is ready", self.name, self.replica), async || {
+            self.page(client, "/readyz").await.is_some_and(|(status, _)| status == 200)
+        })
+        .await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A binary beside `tidegate`, with nothing of the test's environment that would be for it.
+pub(super) fn command(name: &str) -> Command {
+    let mut command = Command::new(binary().parent().unwrap_or(Path::new(".")).join(name));
+    command.env("TIDEGATE_LOG", std::env::var("TIDEGATE_LOG").unwrap_or_else(|_| "error".to_owned()));
+    command.env_remove("TIDEGATE_NATS_URL").env_remove("TIDEGATE_DATABASE_URL_FILE");
+    command
+}
+
+/// An address that nobody uses at this moment, and that is given to nobody else: each test process begins at another one.
+fn free_address() -> String {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id() % 440 * 50;
+    loop {
+        let port = (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % u32::try_from(PORTS.len()).unwrap();
+        if let Ok(free) = std::net::TcpListener::bind(("127.0.0.1", PORTS.start + u16::try_from(port).unwrap())) {
+            return free.local_addr().unwrap().to_string();
+        }
+    }
+}
