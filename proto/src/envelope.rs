@@ -14,6 +14,8 @@ pub const MESSAGE_BYTES_MAX: usize = 65_536;
 const ID_BYTES_MAX: usize = 512;
 /// Deepest nesting of a message.
 const DEPTH_MAX: usize = 32;
+/// Sources of our own, which nobody else speaks for.
+const OURS: &str = "/tidegate/";
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +53,9 @@ pub enum Malformed {
     /// Not JSON, or not the JSON that it must be.
     #[error("the message is not good JSON: {0}")]
     Json(String),
+    /// The payload beside the attributes is not that.
+    #[error("`data` is not good JSON: {0}")]
+    Data(String),
     /// An attribute is missing.
     #[error("the attribute `{0}` is missing")]
     Missing(&'static str),
@@ -60,18 +65,19 @@ pub enum Malformed {
 }
 
 impl Event {
-    /// Reads an event in either mode: structured when the content type begins with `application/cloudevents`, else binary.
+    /// Reads an event in either mode: structured when the content type begins with `application/cloudevents`, else binary. A
+    /// message without any header of an event is structured too: so it stands in an outbox, and so people send it by hand.
     /// Header names are in lower case.
     ///
     /// # Errors
     /// [`Malformed`], naming what is wrong.
     pub fn read(headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Self, Malformed> {
-        let content_type = headers.get("content-type").map(|text| text.to_ascii_lowercase()).unwrap_or_default();
-        if content_type.starts_with("application/cloudevents") {
-            Self::structured(body)
-        } else {
-            Self::binary(headers, body)
-        }
+        let content_type = headers.get("content-type").map(|text| text.to_ascii_lowercase());
+        let is_structured = match content_type {
+            Some(media) => media.starts_with("application/cloudevents"),
+            None => !headers.keys().any(|name| name.starts_with("ce-")),
+        };
+        if is_structured { Self::structured(body) } else { Self::binary(headers, body) }
     }
 
     /// Reads an event in structured mode.
@@ -99,11 +105,13 @@ impl Event {
         };
         let data = match (fields.remove("data"), fields.remove("data_base64")) {
             (Some(data), _) => data,
-            (None, Some(Value::String(text))) => json(&base64_bytes(&text)?)?,
+            (None, Some(Value::String(text))) => json(&base64_bytes(&text)?).map_err(of_data)?,
             (None, Some(_)) => return Err(Malformed::Attribute("data_base64", "a text")),
             (None, None) => Value::Null,
         };
-        Self::of(&Attributes::Json(&fields), data)
+        let attributes = Attributes::Json(&fields);
+        attributes.in_json()?;
+        Self::of(&attributes, data)
     }
 
     /// Reads an event in binary mode: attributes as `ce-` headers, percent-encoded; the body is the payload.
@@ -111,8 +119,10 @@ impl Event {
     /// # Errors
     /// [`Malformed`], naming what is wrong.
     pub fn binary(headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Self, Malformed> {
-        let data = if body.is_empty() { Value::Null } else { json(body)? };
-        Self::of(&Attributes::Headers(headers), data)
+        let attributes = Attributes::Headers(headers);
+        attributes.in_json()?;
+        let data = if body.is_empty() { Value::Null } else { json(body).map_err(of_data)? };
+        Self::of(&attributes, data)
     }
 
     fn of(attributes: &Attributes<'_>, data: Value) -> Result<Self, Malformed> {
@@ -138,6 +148,12 @@ impl Event {
             tracestate: attributes.text("tracestate")?,
             data,
         })
+    }
+
+    /// Whether its source is a service of ours.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.source.starts_with(OURS)
     }
 
     /// The event in structured mode.
@@ -242,6 +258,18 @@ impl Attributes<'_> {
         }
     }
 
+    /// Refuses a payload of another kind.
+    fn in_json(&self) -> Result<(), Malformed> {
+        let kind = self.text("datacontenttype")?.map(|text| text.to_ascii_lowercase());
+        let kind = kind.as_deref().and_then(|text| text.split(';').next()).map(str::trim);
+        match kind {
+            Some(kind) if !kind.ends_with("/json") && !kind.ends_with("+json") => {
+                Err(Malformed::Attribute("datacontenttype", "JSON, such as application/json"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn required(&self, name: &'static str) -> Result<String, Malformed> {
         self.text(name)?.filter(|text| !text.is_empty()).ok_or(Malformed::Missing(name))
     }
@@ -261,6 +289,10 @@ pub fn json(body: &[u8]) -> Result<Value, Malformed> {
     serde_json::from_slice::<strict::Strict>(body)
         .map(|strict| strict.0)
         .map_err(|cause| Malformed::Json(cause.to_string()))
+}
+
+fn of_data(malformed: Malformed) -> Malformed {
+    if let Malformed::Json(cause) = malformed { Malformed::Data(cause) } else { malformed }
 }
 
 /// The deepest nesting of brackets outside of texts.

@@ -18,7 +18,7 @@ pub mod subject;
 
 pub use envelope::{Event, Malformed};
 pub use exposure::{Exposed, ExposureLedger, Reached};
-pub use message::{Message, Stamp, Unreadable};
+pub use message::{Message, NAME_BYTES_MAX, REASON_BYTES_MAX, Stamp, Unreadable};
 pub use messages::{
     AnalysisRun, EvaluationFinished, EvaluationOutcome, ModelRegister, Outcome, OutcomeObserved, PolicySave,
     PromotionRequested, RequestsCounted, RolloutCommand, RolloutMoved, RolloutWaiting, RouteNews, Sampled, SplitAnswer,

@@ -14,6 +14,11 @@ use crate::messages::{
 };
 use crate::subject::{Lane, Subject};
 
+/// Longest name of a person or an evaluation, in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+/// Longest reason that somebody gives, in bytes.
+pub const REASON_BYTES_MAX: usize = 2_000;
+
 /// A message that can never work, by the reason that it is parked with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -238,6 +243,26 @@ impl Message {
         }
     }
 
+    /// Whether other systems may say it.
+    #[must_use]
+    pub const fn is_taken_from_others(&self) -> bool {
+        matches!(self, Self::VersionPromote(_) | Self::EvaluationFinished(_))
+    }
+
+    /// The field whose words would not fit into the messages that are made from it, and how long they may be.
+    fn too_long(&self) -> Option<(&'static str, usize)> {
+        let words = match self {
+            Self::VersionPromote(asked) => [
+                ("requested_by", asked.requested_by.as_deref(), NAME_BYTES_MAX),
+                ("reason", asked.reason.as_deref(), REASON_BYTES_MAX),
+            ],
+            Self::EvaluationFinished(evaluated) => [("name", Some(&*evaluated.name), NAME_BYTES_MAX), ("", None, 0)],
+            _ => return None,
+        };
+        let too_long = words.into_iter().find(|(_, text, max)| text.is_some_and(|text| text.len() > *max));
+        too_long.map(|(field, _, max)| (field, max))
+    }
+
     /// Takes the message out of an envelope that arrived on `subject`.
     ///
     /// # Errors
@@ -245,6 +270,13 @@ impl Message {
     pub fn read(subject: &str, mut event: Event) -> Result<Self, Unreadable> {
         let wrong = |what| Unreadable::Subject { subject: subject.escape_default().to_string(), what };
         let place = Subject::parse(subject).ok_or_else(|| wrong("does not follow the grammar"))?;
+        // Whoever spoke for one of our services could have its next message taken for a repetition.
+        if place.lane == Lane::In && event.is_ours() {
+            return Err(Malformed::Attribute("source", "that of another system").into());
+        }
+        if event.tenant.as_deref().is_some_and(|tenant| place.tenant.as_ref().map(Tenant::as_str) != Some(tenant)) {
+            return Err(wrong("names another tenant than the attribute `tenant`"));
+        }
         let name = event.kind.strip_prefix("dev.tidegate.").and_then(|kind| kind.strip_suffix(".v1"));
         let name = name.ok_or_else(|| Unreadable::UnknownType(event.kind.clone()))?.to_owned();
         // Tenant and model may stand in the subject alone.
@@ -260,10 +292,25 @@ impl Message {
         }
         let message = Self::of(&name, &event.kind, event.data)?;
         let (tenant, model) = message.about();
-        if place.name != name || place.tenant.as_ref() != Some(tenant) || place.model.as_ref() != model {
-            return Err(wrong("says something else than the body"));
+        if place.lane == Lane::In && !message.is_taken_from_others() {
+            return Err(wrong("is not taken from other systems"));
         }
-        Ok(message)
+        if place.name != name {
+            return Err(wrong("names something else than the attribute `type`"));
+        }
+        if place.tenant.as_ref() != Some(tenant) {
+            return Err(wrong("names another tenant than the field `tenant`"));
+        }
+        if place.model.as_ref() != model {
+            return Err(wrong("names another model than the field `model`"));
+        }
+        match message.too_long() {
+            Some((field, bytes_max)) if place.lane == Lane::In => {
+                let cause = format!("the field `{field}` is longer than {bytes_max} bytes");
+                Err(Unreadable::Payload { kind: event.kind, cause })
+            }
+            _ => Ok(message),
+        }
     }
 }
 

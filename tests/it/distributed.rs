@@ -9,6 +9,7 @@ use crate::traffic;
 
 mod kills;
 mod outages;
+mod outside;
 mod plant;
 mod points;
 mod replicas;

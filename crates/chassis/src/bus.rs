@@ -3,7 +3,7 @@
 mod error;
 mod in_process;
 pub(crate) mod jet_stream;
-mod received;
+pub(crate) mod received;
 mod stops;
 
 use std::collections::BTreeMap;

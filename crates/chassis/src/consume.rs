@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use proto::envelope::Event;
 use proto::{Message, Unreadable};
 use rollout::At;
 use store::Class;
@@ -13,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use crate::back_off::BackOff;
-use crate::bus::{Received, Subscription};
+use crate::bus::{Received, Subscription, received};
 use crate::consumers::Consumer;
 use crate::core::Core;
 use crate::failpoint;
@@ -205,14 +204,15 @@ pub(crate) async fn take_once<H: Handler>(
     received: &Received,
     (arm, tries): (&Arm, u32),
 ) -> Result<(), Failure> {
-    let (reason, error) = match door(received) {
-        Err(unreadable) => (unreadable.reason(), unreadable.to_string()),
+    let (reason, error, (source, id)) = match door(received) {
+        Err(unreadable) => (unreadable.reason(), unreadable.to_string(), received.known_as()),
         Ok(incoming) => match guarded(core, handler, &incoming, received, arm).await {
-            Err(failure) if failure.class() == Class::Never => (failure.reason(), chain(&failure)),
+            Err(failure) if failure.class() == Class::Never => {
+                (failure.reason(), chain(&failure), (incoming.source, incoming.id))
+            }
             other => return other,
         },
     };
-    let (source, id) = received.known_as();
     let tries = if reason == KILLS_US { DEATHS } else { i64::from(tries) };
     park_once(core, received, &Hopeless { service: H::NAME, source: &source, id: &id, reason, error, tries }).await
 }
@@ -226,12 +226,12 @@ async fn park_once(core: &Core, received: &Received, hopeless: &Hopeless<'_>) ->
 }
 
 fn door(received: &Received) -> Result<Incoming, Unreadable> {
-    opened(&received.subject, &received.body, received.said_at)
+    opened(&received.subject, &received.headers, &received.body, received.said_at)
 }
 
 /// Decodes a message, cheapest check first.
-pub(crate) fn opened(subject: &str, body: &[u8], said_at: At) -> Result<Incoming, Unreadable> {
-    let event = Event::structured(body)?;
+pub(crate) fn opened(subject: &str, headers: &str, body: &[u8], said_at: At) -> Result<Incoming, Unreadable> {
+    let event = received::event(subject, headers, body)?;
     let message = Message::read(subject, event.clone())?;
     Ok(Incoming::of(&event, message, said_at))
 }

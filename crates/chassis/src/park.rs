@@ -6,6 +6,7 @@ use rollout::At;
 use store::{Mark, Parked, Settled};
 
 use crate::bus::Received;
+use crate::bus::received::is_from_outside;
 use crate::core::Core;
 use crate::failpoint;
 use crate::handler::Failure;
@@ -51,7 +52,8 @@ pub(crate) async fn park(core: &Core, received: &Received, hopeless: &Hopeless<'
         hopeless.reason,
         hopeless.error.escape_default()
     );
-    if core.health.parked(hopeless.service, now) {
+    // Whoever is outside could stop the service otherwise.
+    if !is_from_outside(&received.subject) && core.health.parked(hopeless.service, now) {
         tracing::error!(
             service = hopeless.service,
             "{} parked too many messages within a minute and takes no more until it is started again: that is a bad release, not so many bad messages",

@@ -36,7 +36,8 @@ impl Unparking {
     }
 
     fn read(&self) -> Result<Incoming, Unreadable> {
-        opened(&self.parked.subject, &self.parked.body, self.parked.first_seen_at)
+        let Parked { subject, headers, body, first_seen_at, .. } = &self.parked;
+        opened(subject, headers, body, *first_seen_at)
     }
 }
 

@@ -44,6 +44,33 @@ fn what_is_wrong_is_named() {
     assert!(wrong(&format!("{{\"data\":{}1{}}}", "[".repeat(40), "]".repeat(40))).contains("nested deeper"));
     assert!(wrong(&format!("\"{}\"", "x".repeat(MESSAGE_BYTES_MAX))).contains("more than 65536"));
     assert!(wrong(r#"{"data":1e999}"#).contains("not good JSON"));
+    assert!(
+        wrong(r#"{"specversion":"1.0","id":"1","datacontenttype":"application/xml","data":"<a/>"}"#)
+            .starts_with("the attribute `datacontenttype` is not JSON")
+    );
+}
+
+#[test]
+fn what_is_wrong_in_headers_is_named_too() {
+    let read = |change: &[(&str, &str)], body: &str| {
+        let mut headers = promote().to_binary().0;
+        headers.extend(change.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Event::read(&headers, body.as_bytes()).map_err(|malformed| malformed.to_string())
+    };
+    let wrong = |change: &[(&str, &str)], body: &str| read(change, body).unwrap_err();
+    assert_eq!(wrong(&[("ce-id", "")], "{}"), "the attribute `id` is missing");
+    assert_eq!(wrong(&[("ce-source", "%zz")], "{}"), "the attribute `source` is not percent-encoded UTF-8");
+    assert_eq!(wrong(&[("ce-specversion", "0.3")], "{}"), "the attribute `specversion` is not 1.0");
+    assert!(wrong(&[], "no JSON").starts_with("`data` is not good JSON: "));
+    assert_eq!(
+        wrong(&[("ce-datacontenttype", "text/plain")], "no JSON"),
+        "the attribute `datacontenttype` is not JSON, such as application/json"
+    );
+    for json in ["application/json; charset=utf-8", "Application/Vnd.x+JSON", "text/json"] {
+        assert!(read(&[("ce-datacontenttype", json), ("content-type", json)], "{}").is_ok(), "{json}");
+    }
+    let none = BTreeMap::new();
+    assert_eq!(Event::read(&none, promote().to_json().as_bytes()), Ok(promote()), "as people send it by hand");
 }
 
 proptest! {

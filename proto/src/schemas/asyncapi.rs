@@ -9,7 +9,7 @@ use crate::message::{Message, Payload};
 #[must_use]
 pub fn lanes(name: &str) -> &'static [Lane] {
     match name {
-        "version.promote" => &[Lane::In, Lane::Cmd],
+        "version.promote" | "evaluation.finished" => &[Lane::In, Lane::Cmd],
         "split.apply" | "split.applied" | "split.failed" | "verdict.reached" => &[Lane::Normal, Lane::Urgent],
         "workload.failed" | "route.expired" | "route.drifted" => &[Lane::Urgent],
         "workload.start" | "workload.ready" | "analysis.run" => &[Lane::Normal],

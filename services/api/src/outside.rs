@@ -11,12 +11,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chassis::{Core, Outside, Stamped, Trace, pass_on};
 use proto::http::{EventTaken, EventsTaken, typed};
-use proto::{EvaluationFinished, Event, Malformed, Message, Stamp, VersionPromote};
+use proto::{EvaluationFinished, Event, Malformed, Message, NAME_BYTES_MAX, Stamp, VersionPromote};
 use rollout::{RolloutId, Tenant};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::problem::{Answer, NAME_BYTES_MAX, Refusal, bounded};
+use crate::problem::{Answer, Refusal, bounded};
 use crate::promotion;
 use crate::said::{SERVICE, fits};
 
@@ -25,8 +25,6 @@ const PROMOTE: &str = "dev.tidegate.version.promote.v1";
 const EVALUATED: &str = "dev.tidegate.evaluation.finished.v1";
 /// Who hears of evaluations.
 const SCHEDULER: &str = "stage-scheduler";
-/// Sources of our own, which nobody else speaks for.
-const OURS: &str = "/tidegate/";
 const STRUCTURED: &str = "application/cloudevents";
 const BATCH: &str = "application/cloudevents-batch";
 
@@ -62,7 +60,7 @@ struct Taken {
 }
 
 async fn taken(core: &Core, event: Event) -> Answer<Taken> {
-    if event.source.starts_with(OURS) {
+    if event.is_ours() {
         let detail = format!("the source `{}` is one of Tidegate's own", event.source.escape_default());
         return Err(Refusal::unprocessable("bad_source", detail).field("source"));
     }
@@ -157,6 +155,7 @@ fn malformed(bad: &Malformed) -> Refusal {
     let refusal = Refusal::unprocessable("bad_event", bad.to_string());
     match bad {
         Malformed::Missing(name) | Malformed::Attribute(name, _) => refusal.field(*name),
+        Malformed::Data(_) => refusal.field("data"),
         Malformed::TooLarge(_) | Malformed::Json(_) => refusal,
     }
 }

@@ -7,11 +7,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use chassis::Core;
 use proto::http::{Command, Page, ParkedView, ParkedWhole, Unparked};
+use proto::{NAME_BYTES_MAX, REASON_BYTES_MAX};
 use rollout::{At, Tenant};
 use store::{Parked, ReplayRow, Unpark, UnparkedEntry};
 
 use crate::model::{Paging, bad_cursor};
-use crate::problem::{Answer, NAME_BYTES_MAX, REASON_BYTES_MAX, Refusal, body, bounded};
+use crate::problem::{Answer, Refusal, body, bounded};
 use crate::said::{Asked, Outcome};
 
 pub(crate) async fn list(State(core): State<Core>, Query(paging): Query<Paging>) -> Answer<Json<Page<ParkedView>>> {

@@ -168,11 +168,6 @@ pub(crate) fn name<T: std::str::FromStr<Err = rollout::BadName>>(field: &str, te
     text.parse().map_err(|bad: rollout::BadName| Refusal::unprocessable("bad_name", bad.to_string()).field(field))
 }
 
-/// Longest name of a person in a request, in bytes.
-pub(crate) const NAME_BYTES_MAX: usize = 200;
-/// Longest reason in a request, in bytes.
-pub(crate) const REASON_BYTES_MAX: usize = 2_000;
-
 /// Refuses a text that would not fit into a message.
 pub(crate) fn bounded(field: &str, text: Option<&str>, bytes_max: usize) -> Answer<()> {
     match text {

@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use chassis::{Core, Promotable, Refused, promotable};
 use proto::http::{DryRun, NewPromotion, Promoted, ResolvedRow};
-use proto::{Message, VersionPromote};
+use proto::{Message, NAME_BYTES_MAX, REASON_BYTES_MAX, VersionPromote};
 use rollout::{Model, RolloutId, Tenant, Version, WhenLive};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{bad_policy, check_policy};
-use crate::problem::{Answer, NAME_BYTES_MAX, REASON_BYTES_MAX, Refusal, body, bounded, name};
+use crate::problem::{Answer, Refusal, body, bounded, name};
 use crate::said::{Asked, SOURCE};
 
 pub(crate) async fn promote(

@@ -8,10 +8,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use chassis::{Core, MOVED_SINCE, still_there};
 use proto::http::{Command, Commanded, RolloutView};
-use proto::{Message, RolloutCommand};
+use proto::{Message, NAME_BYTES_MAX, REASON_BYTES_MAX, RolloutCommand};
 use rollout::{Fact, Refusal as Refused, Rollout, Route, Seen, Verb, What, decide};
 
-use crate::problem::{Answer, NAME_BYTES_MAX, REASON_BYTES_MAX, Refusal, body, bounded};
+use crate::problem::{Answer, Refusal, body, bounded};
 use crate::rollout_view::whole;
 use crate::rollouts::found;
 use crate::said::{Asked, Outcome, SOURCE, settled};

@@ -1,9 +1,10 @@
 //! A message as a consumer takes it from either arm, and what the consumer says of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::Event;
+use proto::{Event, Malformed};
 use rollout::At;
 
 use super::in_process;
@@ -29,10 +30,29 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// Source and id by which it is known, whatever else of it can be read.
+    /// Source and id by which it is known although it can't be taken. What an outsider says of them is not believed then:
+    /// another message may come to be known by the same ones, the one that was meant, or somebody else's.
     pub(crate) fn known_as(&self) -> (String, String) {
+        if is_from_outside(&self.subject) {
+            return self.put_by.clone();
+        }
         Event::structured(&self.body).map_or_else(|_| self.put_by.clone(), |event| (event.source, event.id))
     }
+}
+
+/// Whether anybody may have put it there.
+pub(crate) fn is_from_outside(subject: &str) -> bool {
+    subject.starts_with("tg.in.")
+}
+
+/// The event of a message with these headers, a JSON object. We say events in structured mode; others may do as they like.
+pub(crate) fn event(subject: &str, headers: &str, body: &[u8]) -> Result<Event, Malformed> {
+    if !is_from_outside(subject) {
+        return Event::structured(body);
+    }
+    let headers: BTreeMap<String, String> = serde_json::from_str(headers).unwrap_or_default();
+    let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    Event::read(&headers, body)
 }
 
 /// What a consumer says of a message that it has in hand.

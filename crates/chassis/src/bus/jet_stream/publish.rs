@@ -15,6 +15,9 @@ use crate::bus::Error;
 /// The header that names who says a message, for those who can't read its body.
 pub(super) const SERVICE: &str = "tidegate-service";
 
+/// A CloudEvent in structured mode, as the binding for NATS wants it: whoever reads a stream can read what we say.
+pub(super) const STRUCTURED: (&str, &str) = ("content-type", "application/cloudevents+json");
+
 /// What became of a publication.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -41,12 +44,12 @@ pub(super) async fn publish(jetstream: &Context, message: &Outgoing) -> Answer {
     }
 }
 
-/// A CloudEvent in structured mode, as the binding for NATS wants it. Headers that are none are left out: nothing reads them.
+/// Headers that are none are left out: nothing reads them.
 fn ready(message: &Outgoing) -> PublishMessage {
     let mut ready = PublishMessage::build()
         .payload(message.body.clone().into())
         .message_id(&message.message_id)
-        .header("content-type", "application/cloudevents+json")
+        .header(STRUCTURED.0, STRUCTURED.1)
         .header(SERVICE, message.service);
     let more: BTreeMap<String, String> = serde_json::from_str(&message.headers).unwrap_or_default();
     for (name, value) in more {

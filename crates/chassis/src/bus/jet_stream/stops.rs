@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, REQUEST_LIMIT};
+use super::publish::{SERVICE, STRUCTURED};
 use crate::bus::Error;
 use crate::bus::stops::{Heard, STOPS_MAX, Stops as Listener};
 use crate::consume::opened;
@@ -45,6 +46,8 @@ impl Stops {
         const DOING: &str = "publish a stop";
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, message.message_id.as_str());
+        headers.insert(STRUCTURED.0, STRUCTURED.1);
+        headers.insert(SERVICE, message.service);
         let said = async {
             let sent = self.client.publish_with_headers(message.subject, headers, message.body.into()).await;
             sent.map_err(|cause| Error::nats(DOING, &cause))?;
@@ -76,7 +79,7 @@ async fn hear(connection: Connection, heard: broadcast::Sender<Heard>) {
 }
 
 fn read(message: &async_nats::Message) -> Option<Heard> {
-    match opened(&message.subject, &message.payload, At(0)).map(|incoming| incoming.message) {
+    match opened(&message.subject, "{}", &message.payload, At(0)).map(|incoming| incoming.message) {
         Ok(Message::RolloutStop(command)) => Some(Heard::Stop(Box::new(command))),
         Ok(_) => None,
         Err(error) => {

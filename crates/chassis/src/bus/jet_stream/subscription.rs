@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::connection::Connection;
 use super::publish::SERVICE;
 use crate::back_off::BackOff;
+use crate::bus::received::is_from_outside;
 use crate::bus::{Error, Handle, Received};
 use crate::consumers::Consumer;
 use crate::failpoint;
@@ -321,7 +322,7 @@ fn anew() -> Error {
 /// Whoever is outside may write any header, so their words are not taken for ours.
 fn put_by(message: &Message, place: &str) -> (String, String) {
     let header = |name: &str| Some(message.headers.as_ref()?.get_last(name)?.as_str());
-    let is_ours = !message.subject.starts_with("tg.in.");
+    let is_ours = !is_from_outside(&message.subject);
     match (header(SERVICE), header(NATS_MESSAGE_ID.as_ref())) {
         (Some(service), Some(id)) if is_ours => (format!("/tidegate/{service}"), id.to_owned()),
         _ => ("/outside".to_owned(), place.to_owned()),
