@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::house::{House, Upstream};
 use crate::traffic;
 
+mod doctor;
 mod kills;
 mod outages;
 mod outside;
@@ -15,7 +16,7 @@ mod points;
 mod replicas;
 mod twice;
 
-use plant::{Plant, command};
+use plant::{Plant, command, secret};
 
 /// Two model servers, the first of which serves.
 async fn served(house: &House) -> [Upstream; 2] {

@@ -14,6 +14,7 @@ mod config;
 mod consume;
 pub mod consumers;
 mod core;
+pub mod doctor;
 pub mod failpoint;
 mod fence;
 mod handler;
@@ -35,7 +36,7 @@ mod sweep;
 mod telemetry;
 mod wheel;
 
-pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, init};
+pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, examine_bus, init};
 pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values};
 pub use clock::{Clock, Compared, Told, compare};
 pub use commit::{Commit, Say};

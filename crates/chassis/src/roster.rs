@@ -20,7 +20,7 @@ pub const ALIVE: Span = Span(15_000);
 const REMEMBERED: Span = Span(25 * 3600 * 1000);
 
 /// What stands for tenant and model in the key of a heartbeat; no name is escaped to it.
-const HEARTBEAT: &str = "_._";
+pub(crate) const HEARTBEAT: &str = "_._";
 
 /// A router says that it lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,6 +57,10 @@ pub const ROUTER: Service = Service {
     ..service(&["router"], &["TG_OBS"])
 };
 
+/// Every service that has a database.
+pub(crate) const WITH_DATABASE: &[&Service] =
+    &[&REGISTRY_WRITER, &STAGE_SCHEDULER, &ANALYZER, &TRAFFIC_UPDATER, &DEPLOYER, &NOTIFIER, &API];
+
 impl Service {
     /// The buckets that it reads, and the stops that it hears, over a connection.
     #[must_use]

@@ -145,6 +145,8 @@ pub(crate) enum Command {
         #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
         database_file: PathBuf,
     },
+    /// Look whether everything is as it should be, and say what to do about what is not. Exit code 1: something fails.
+    Doctor(DoctorArguments),
     /// Check a policy without a server; every problem is told with its line.
     Lint {
         /// A file, or the name of a preset.
@@ -246,6 +248,21 @@ pub(crate) struct InitArguments {
     /// On how many servers each stream is kept.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), value_name = "N")]
     pub(crate) replicas: u8,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// The nats-server of the distributed form, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
+    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+    /// Its monitoring port, such as `http://127.0.0.1:8222`, which alone tells whether it writes through.
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats_monitor: Option<String>,
+    /// A file with the address of the database of the distributed form.
+    #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
+    pub(crate) database_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 //! - `client`: the HTTP API with timeouts, and every failure as one clear line. Nothing else here opens a connection to it.
 //! - `commands`: one module for each thing that people ask for; `follow`, `watch` and `progress`: a rollout while it moves.
 //! - `lint`: policies, without a server; `verify`: logs against their hashes, while it is stopped.
+//! - `doctor`, `init`, `migrate`: what the distributed form meets over, looked at and set up.
 //! - `demo`: two rollouts from beginning to end in one process, measured; `load` asks on its behalf.
 //! - `embedded`, `up`: every service in one process; `alone`: the router in one of its own.
 
@@ -12,6 +13,7 @@ mod arguments;
 mod client;
 mod commands;
 mod demo;
+mod doctor;
 pub mod embedded;
 mod exit;
 mod follow;

@@ -15,7 +15,7 @@ use crate::commands;
 use crate::embedded::Options;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{alone, demo, init, lint, migrate, up, verify, watch};
+use crate::{alone, demo, doctor, init, lint, migrate, up, verify, watch};
 
 /// Does what the command line of this process says: the whole of `main`.
 #[must_use]
@@ -85,6 +85,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Verify { data } => verify::run(screen, &data).await,
         Command::Init(asked) => init::run(screen, &asked).await,
         Command::Migrate { database_file } => migrate::run(screen, &database_file).await,
+        Command::Doctor(asked) => doctor::run(&client, screen, &asked).await,
         Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
         Command::Completions { shell } => completions(shell),
     }

@@ -31,6 +31,7 @@ pub use change::{Change, Written};
 pub use delivery::{Delivery, Told};
 pub use error::{Class, Error};
 pub use parking::{ReplayRow, Unpark, UnparkedEntry, UnparkedRow};
+pub use postgres::examine::Examined;
 pub use read::{Reader, Rows};
 pub use relay::Placed;
 pub use rows::{
@@ -73,6 +74,14 @@ impl Store {
     /// When the address is none, the server does not answer, or the schema is a newer release's.
     pub async fn migrate(url: &str) -> Result<(), Error> {
         postgres::migrate(url).await
+    }
+
+    /// Looks at the server and the database at `url`, whatever they are like.
+    ///
+    /// # Errors
+    /// When the address is none, or the server does not answer.
+    pub async fn examine(url: &str) -> Result<Examined, Error> {
+        postgres::examine::examine(url).await
     }
 
     /// Begins a transaction that may write.

@@ -4,6 +4,7 @@
 //! a lock of the database, when an operator says so.
 
 mod dialect;
+pub(crate) mod examine;
 #[path = "statements/map.rs"]
 #[expect(clippy::duplicate_mod, reason = "each engine compiles the statements with its own connection and dialect")]
 pub(crate) mod statements;

@@ -2,7 +2,7 @@
 //! can be killed, held, told to end and started again at its address.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,9 +60,7 @@ impl Plant {
     pub(super) async fn of(replicas: usize, variables: &[(&str, &str)]) -> Self {
         let (nats, postgres) = (Nats::start(), Postgres::start_with(&["fsync=off", "max_connections=200"]));
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let database = folder.path().join("database");
-        std::fs::write(&database, postgres.url()).unwrap();
-        std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let database = secret(folder.path(), &postgres.url());
         let shared =
             [("TIDEGATE_NATS_URL", nats.url()), ("TIDEGATE_DATABASE_URL_FILE", database.display().to_string())];
         for words in [&["init", "--small"][..], &["migrate"]] {
@@ -298,7 +296,7 @@ pub(super) fn command(name: &str) -> Command {
 }
 
 /// An address that nobody uses at this moment, and that is given to nobody else: each test process begins at another one.
-fn free_address() -> String {
+pub(super) fn free_address() -> String {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     let begin = std::process::id() % 440 * 50;
     loop {
@@ -307,4 +305,12 @@ fn free_address() -> String {
             return free.local_addr().unwrap().to_string();
         }
     }
+}
+
+/// A file that holds the address of a database, which others may not read.
+pub(super) fn secret(folder: &Path, url: &str) -> PathBuf {
+    let database = folder.join("database");
+    std::fs::write(&database, url).unwrap();
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
+    database
 }

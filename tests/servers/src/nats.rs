@@ -59,6 +59,17 @@ impl Nats {
         format!("nats://{user}:{user}@127.0.0.1:{}", self.port)
     }
 
+    /// Its monitoring port.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn monitor(&self) -> String {
+        let ports = self.folder.path().join(format!("nats-server_{}.ports", self.child.id()));
+        let ports: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(ports).unwrap()).unwrap();
+        ports["monitoring"][0].as_str().unwrap().to_owned()
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
         end(&mut self.child);

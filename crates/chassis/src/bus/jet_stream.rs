@@ -3,6 +3,7 @@
 mod address;
 mod buckets;
 mod connection;
+mod examine;
 mod found;
 mod init;
 mod kept;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 
 pub use address::{NatsUrl, NoNatsUrl};
 pub use connection::Connection;
+pub use examine::examine_bus;
 pub use init::{Done, Wanted, init};
 pub use messages::Messages;
 pub use streams::Size;

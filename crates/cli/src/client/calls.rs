@@ -4,6 +4,7 @@ use proto::http::{
     Command, Commanded, DryRun, HistoryEntry, ModelView, NewModel, NewPromotion, NewVersion, Observation, ParkedView,
     ParkedWhole, PolicyView, Promoted, RolloutView, Unparked, VersionView,
 };
+use proto::internal::RouterView;
 use reqwest::Method;
 use rollout::{Model, PolicyName, RolloutId, Verb, Version};
 
@@ -13,6 +14,15 @@ use super::{Client, Error, Written, escaped};
 const ITEMS_MAX: usize = 1_000;
 
 impl Client {
+    /// Whether the server can be given work.
+    pub(crate) async fn readiness(&self) -> Result<(), Error> {
+        self.send(self.request(Method::GET, "/readyz")).await.map(drop)
+    }
+
+    pub(crate) async fn routers(&self) -> Result<Vec<RouterView>, Error> {
+        self.list("/v1/routers", ITEMS_MAX).await
+    }
+
     pub(crate) async fn models(&self) -> Result<Vec<ModelView>, Error> {
         self.list("/v1/models", ITEMS_MAX).await
     }

@@ -126,7 +126,7 @@ fn filling(info: &Info) -> Option<Done> {
 }
 
 /// The server must never hide a message from us: how often one is tried is ours to count.
-fn config_of(consumer: &Consumer) -> pull::Config {
+pub(super) fn config_of(consumer: &Consumer) -> pull::Config {
     let mut filters: Vec<_> = consumer.filters.iter().map(|filter| (*filter).to_owned()).collect();
     let only = if filters.len() == 1 { filters.remove(0) } else { String::new() };
     pull::Config {

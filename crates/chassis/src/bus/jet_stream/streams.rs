@@ -50,7 +50,7 @@ const HARDLY: Duration = Duration::from_millis(100);
 /// The largest message.
 const MESSAGE_MAX: i32 = 65_536;
 /// The largest value: a route with a hundred arms.
-const VALUE_MAX: i32 = 262_144;
+pub(super) const VALUE_MAX: i32 = 262_144;
 
 const MESSAGES: Stream = Stream {
     name: "",
@@ -116,6 +116,11 @@ impl Stream {
         ];
         let names: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
         (!names.is_empty()).then(|| format!("{} has another {}", self.name, names.join(" and ")))
+    }
+
+    /// Whether it takes no more when it is full.
+    pub(super) const fn refuses(&self) -> bool {
+        self.refuses
     }
 
     pub(super) fn is_of_messages(&self) -> bool {
