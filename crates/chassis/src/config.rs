@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::secret::Secret;
+use crate::variables::is_known;
 
 /// Everything that is wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,10 @@ impl Environment<fn(&str) -> Option<String>> {
     /// The environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::new(|name| std::env::var(name).ok())
+        Self::new(|name| {
+            debug_assert!(is_known(name), "{name} is not in the table of variables");
+            std::env::var(name).ok()
+        })
     }
 }
 

@@ -34,6 +34,7 @@ pub mod services;
 mod step;
 mod sweep;
 mod telemetry;
+pub mod variables;
 mod wheel;
 
 pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, examine_bus, init};
