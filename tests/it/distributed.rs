@@ -14,6 +14,7 @@ mod outside;
 mod plant;
 mod points;
 mod replicas;
+mod roles;
 mod twice;
 
 use plant::{Plant, command, secret};

@@ -112,6 +112,13 @@ impl Error {
         }
     }
 
+    /// Whether the database does not let us read or write that at all.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        let Self::Database { source: sqlx::Error::Database(cause), .. } = self else { return false };
+        matches!(Said::by(cause.as_ref()), Said::Postgres("42501"))
+    }
+
     /// Sorts the error (RELIABILITY section 1.2).
     #[must_use]
     pub fn class(&self) -> Class {

@@ -60,9 +60,10 @@ pub(super) async fn page(store: &Store, bus: &Bus, now: rollout::At) -> Result<S
     let mut reader = store.page().await?;
     let mut rows = reader.rows();
     let mut gauges = Gauges { registry: Registry::with_prefix("tidegate") };
-    let standings = rows.standings().await?;
-    gauges.rollouts(&standings);
-    gauges.splits(&mut rows, &standings).await?;
+    if let Some(standings) = permitted(rows.standings().await)? {
+        gauges.rollouts(&standings);
+        permitted(gauges.splits(&mut rows, &standings).await)?;
+    }
     gauges.backlog(&bus.backlog(&mut rows).await?, now);
     let parked = Gauge::<i64>::default();
     parked.set(rows.parked_count().await?);
@@ -71,6 +72,15 @@ pub(super) async fn page(store: &Store, bus: &Bus, now: rollout::At) -> Result<S
     // Writing into a String can't fail.
     let _ = encode_registry(&mut text, &gauges.registry);
     Ok(text)
+}
+
+/// Under a role of its own a service may not read what others write. Its page is without that, which is nothing to warn of: the
+/// page of api has it.
+fn permitted<T>(read: Result<T, store::Error>) -> Result<Option<T>, store::Error> {
+    match read {
+        Err(error) if error.is_forbidden() => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 impl Gauges {
