@@ -69,10 +69,10 @@ impl Api {
         Ok(self.client.get(format!("{}{path}", self.url)).send().await?.error_for_status()?.json().await?)
     }
 
-    /// What is there, if anything: what was asked for and answered with 202 may not be there yet.
+    /// What is there, if anything: what was asked for and answered with 202 may not be there yet, and a busy API may say 503.
     async fn look(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await?;
-        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+        if [reqwest::StatusCode::NOT_FOUND, reqwest::StatusCode::SERVICE_UNAVAILABLE].contains(&answer.status()) {
             return Ok(Value::Null);
         }
         Ok(answer.error_for_status()?.json().await?)

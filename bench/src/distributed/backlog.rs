@@ -10,13 +10,14 @@ use async_nats::jetstream::consumer::PullConsumer;
 use super::floor::{Floor, publish};
 use super::load::{asked, ready};
 use super::plane::{LIMIT, Plane};
-use crate::figure::Figure;
+use crate::figure::{self, Figure};
 
 const ROLLOUTS: usize = 25_000;
 
 pub(super) async fn measure() -> anyhow::Result<Figure> {
     let mut plane = Plane::set_up()?;
     let bare = Floor::open(&plane).await?;
+    figure::say("50,000 events for the floor");
     bare.fill(2 * ROLLOUTS).await?;
     let floor = bare.steps_a_second(2 * ROLLOUTS).await?;
     let mut took = Duration::ZERO;
@@ -25,6 +26,7 @@ pub(super) async fn measure() -> anyhow::Result<Figure> {
     {
         let events = (0..ROLLOUTS).map(say).collect::<anyhow::Result<Vec<_>>>()?;
         publish(&bare.jetstream, events.into_iter()).await?;
+        figure::say(&format!("a backlog of {ROLLOUTS} for {}", consumer.1));
         let began = Instant::now();
         plane.start("stage-scheduler").await?;
         settled(&plane, &bare.jetstream, consumer).await?;

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use super::floor::Floor;
 use super::load::asked;
 use super::plane::{Plane, hear};
-use crate::figure::{Figure, median, quantile};
+use crate::figure::{Figure, median, quantile, say};
 
 const ROUNDS: usize = 3;
 const HOPS: usize = 300;
@@ -23,7 +23,8 @@ pub(super) struct Hop {
 
 pub(super) async fn measure() -> anyhow::Result<Hop> {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
+        say(&format!("one event at a time, round {round} of {ROUNDS}"));
         let mut plane = Plane::set_up()?;
         let bare = Floor::open(&plane).await?;
         let mut effects = hear(&bare.jetstream, "FLOOR_OUT", "floor.out.>").await?;

@@ -25,7 +25,7 @@ const LIVE: usize = 1_000;
 const MEASURED: usize = 100;
 const ROUTERS: usize = 2;
 /// Requests of ours on their way at once, while the models are made.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 /// How long the processes are watched.
 const WATCHED: Duration = Duration::from_secs(60);
 const STORM: usize = 50_000;
@@ -189,10 +189,11 @@ async fn populate(api: &Api, upstream: SocketAddr) -> anyhow::Result<Vec<(String
         let policy = &policy;
         async move {
             let model = format!("m{number}");
-            api.model(&model, upstream).await?;
             if number >= LIVE {
+                api.post("/v1/models", &json!({"name": model, "type": "BENCH"})).await?;
                 return anyhow::Ok(None);
             }
+            api.model(&model, upstream).await?;
             let id = api.promote(&model, policy).await?;
             api.stage(&id, "observing").await?;
             Ok(Some((model, id)))
