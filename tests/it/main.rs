@@ -33,7 +33,6 @@ mod overriding;
 mod pages;
 mod parked;
 mod people;
-mod postgres;
 mod prometheus;
 mod router;
 mod schemas;

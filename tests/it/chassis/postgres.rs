@@ -2,7 +2,7 @@
 
 use store::Store;
 
-use crate::postgres::Postgres;
+use servers::Postgres;
 
 #[path = "deadlines.rs"]
 #[expect(clippy::duplicate_mod, reason = "each engine runs the same tests")]

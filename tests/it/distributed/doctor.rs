@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, consumer::pull};
 use super::{Plant, command, secret, served};
 use crate::house::{House, binary};
 use crate::nats::Nats;
-use crate::postgres::Postgres;
+use servers::Postgres;
 
 /// Runs it and gives its exit code and what it says.
 fn doctor(prepare: impl FnOnce(&mut Command)) -> (i32, String) {

@@ -16,9 +16,9 @@ use crate::checker::{Server, violations_of};
 use crate::house::{House, LIMIT, binary, eventually};
 use crate::nats::Nats;
 use crate::notifying::outside::Outside;
-use crate::postgres::Postgres;
 use crate::traffic::{self, Traffic};
 use crate::witness::Witness;
+use servers::Postgres;
 
 pub(super) const SERVICES: [&str; 8] =
     ["registry-writer", "stage-scheduler", "analyzer", "traffic-updater", "deployer", "notifier", "api", "router"];

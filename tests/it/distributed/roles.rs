@@ -7,7 +7,7 @@ use super::plant::free_address;
 use super::{command, secret};
 use crate::house::{LIMIT, binary};
 use crate::nats::Nats;
-use crate::postgres::Postgres;
+use servers::Postgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metrics_of_a_service_are_of_what_it_may_see_and_it_warns_of_nothing() {

@@ -1,7 +1,7 @@
 //! The contract on PostgreSQL, and what only a server with several writers can show.
 
 use super::*;
-use crate::postgres::Postgres;
+use servers::Postgres;
 
 mod chain;
 #[path = "contract/all.rs"]

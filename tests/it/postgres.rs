@@ -1,3 +1,0 @@
-//! A real PostgreSQL server.
-
-pub(crate) use servers::Postgres;
