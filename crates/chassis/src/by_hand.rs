@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rollout::At;
-use store::{Due, Placed, Store};
+use store::{Due, Placed, Rows, Store};
 
-use crate::bus::{Bus, Handle, Received};
+use crate::bus::jet_stream::relay::Outbox;
+use crate::bus::{Bus, Handle, Received, jet_stream};
 use crate::clock::Clock;
 use crate::consume::take_once;
 use crate::consumers::Consumer;
@@ -16,6 +17,8 @@ use crate::core::Core;
 use crate::handler::{Failure, Handler};
 use crate::metrics::Metrics;
 use crate::wheel::{Arm, fire_once};
+
+pub use crate::bus::jet_stream::{Answer, Found, Server};
 
 /// What commits have handed over in memory: it is lost with its process, and then only the outbox has it.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +74,7 @@ pub trait Service: Send + Sync {
     /// Tries a message once; it is settled, refused and parked ones too, or has to come again.
     fn take(&self, brought: Brought) -> BoxFuture<'_, Result<(), Failure>>;
     /// Its deadlines that have passed.
-    fn due(&self) -> BoxFuture<'_, Result<Vec<Due>, Failure>>;
+    fn due<'a>(&'a self, rows: Rows<'a>) -> BoxFuture<'a, Result<Vec<Due>, Failure>>;
     /// Fires a deadline.
     fn fire(&self, due: Due) -> BoxFuture<'_, Result<(), Failure>>;
 }
@@ -109,15 +112,53 @@ impl<H: Handler> Service for Turned<H> {
         Box::pin(async move { take_once(&self.core, &self.handler, &received, (&self.arm, 1)).await })
     }
 
-    fn due(&self) -> BoxFuture<'_, Result<Vec<Due>, Failure>> {
-        Box::pin(async move {
-            let now = self.core.clock.now();
-            let mut reader = self.core.store.reader().await?;
-            self.handler.due(reader.rows(), now.plus_ms(1), 100).await
-        })
+    fn due<'a>(&'a self, rows: Rows<'a>) -> BoxFuture<'a, Result<Vec<Due>, Failure>> {
+        Box::pin(self.handler.due(rows, self.core.clock.now().plus_ms(1), 100))
     }
 
     fn fire(&self, due: Due) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async move { fire_once(&self.core, &self.handler, &due, &self.arm).await })
+    }
+}
+
+/// The relay of a process, from its outbox to streams, turned by hand. Dropped, it dies with what it has in hand.
+pub struct Relay<S>(jet_stream::relay::Relay<S>);
+
+/// The relay of what `services` of `core` say.
+pub fn relay<S: Server>(core: &Core, services: &'static [&'static str], server: S) -> Relay<S> {
+    let outbox = Outbox { store: core.store.clone(), clock: core.clock.clone(), services };
+    Relay(jet_stream::relay::Relay::new(outbox, server, &core.metrics))
+}
+
+impl<S: Server> Relay<S> {
+    /// Takes what commits have handed over.
+    pub fn take(&mut self, handed: Vec<Placed>) {
+        self.0.take(handed);
+    }
+
+    /// Looks at what became of the server, and for rows that nobody has claimed.
+    pub async fn look(&mut self) {
+        self.0.look().await;
+    }
+
+    /// Publishes what there is room for, or holds it while there is no server.
+    pub async fn send(&mut self) {
+        self.0.send_or_hold().await;
+    }
+
+    /// Takes the answers that are here.
+    pub fn hear(&mut self) {
+        self.0.hear();
+    }
+
+    /// Whether there is nothing to send, to hear or to write down.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.is_idle()
+    }
+
+    /// Writes down what the streams have said.
+    pub async fn write_down(&mut self) {
+        self.0.write_down().await;
     }
 }

@@ -4,7 +4,7 @@
 //! `TIDEGATE_FAILPOINT=step_before_commit:kill@3,router_before_save:pause` arms them: `kill` ends the process at once, as
 //! `kill -9` does (`@N`: when the place is reached for the Nth time), `error` fails what is being done, `pause` never goes on.
 //! `thrice:on` delivers every message three times, late and in random order, which the design allows.
-//! `no_dedupe:on` and `mark_first:on` break the design on purpose, so that whoever checks it can be checked.
+//! `no_dedupe:on`, `mark_first:on` and `publish_last:on` break the design on purpose, so that whoever checks it can be checked.
 //! `TIDEGATE_FAILPOINT_HITS` names a file that gets a line for each place that is reached.
 
 use crate::bus::Received;
@@ -76,7 +76,7 @@ mod points {
     use super::{Failure, PLACES, Received};
 
     /// What is on or off.
-    const SWITCHES: &[&str] = &["mark_first", "no_dedupe", "thrice"];
+    const SWITCHES: &[&str] = &["mark_first", "no_dedupe", "publish_last", "thrice"];
     /// A message comes again that late: behind so many others of its consumer.
     const LATE: usize = 50;
 

@@ -166,7 +166,7 @@ reads! {
     /// How many rows of a service wait for a relay, counted up to `most`, and when the first of them was said.
     relay::unpublished as unpublished(service: &str, most: i64) -> (i64, Option<At>);
     /// The last place in its stream of what a service has published, as far as its subjects begin with `lane`.
-    relay::last_sequence as last_sequence(service: &str, lane: &str) -> Option<i64>;
+    relay::last_sequence as last_sequence(service: &str, lane: &str) -> Option<(i64, String)>;
     /// The keys of a bucket.
     chassis::bus_values as bus_values(bucket: &str) -> Vec<BusValue>;
     /// Messages that can never work, newest first, behind the one parked at `after` with that id.

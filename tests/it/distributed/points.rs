@@ -87,7 +87,7 @@ async fn the_checker_sees_what_was_marked_as_published_before_it_was() {
     let mut plant = Plant::start().await;
     let _upstreams = served(&plant.house).await;
     nothing_was_said_lately(&plant).await;
-    plant.one("stage-scheduler", 0).started_with(ARMED, "mark_first:on,relay_before_publish:kill@2");
+    plant.one("stage-scheduler", 0).started_with(ARMED, "publish_last:on,relay_before_publish:kill@2");
     plant.until_ready().await;
     plant.promote("2", &json!({"policy": "activate"})).await;
     let is_over = |page: &Value| is_completed(&page["items"][0]) && page["items"][0]["candidate"] == "2";

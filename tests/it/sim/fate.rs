@@ -1,8 +1,7 @@
 //! What goes wrong, and how often. Every fault is drawn here and counted, so that a run can say what it has seen.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use chassis::failpoint;
 use tokio::sync::Notify;
@@ -16,8 +15,10 @@ pub(crate) struct Fate {
     pub(crate) draw: Draw,
     /// How many of a thousand named places, at each of which a process may die, are deadly.
     deadly: usize,
-    /// How many of a thousand messages, acknowledgements and answers get lost.
+    /// How many of a thousand publications, acknowledgements and answers get lost.
     lossy: usize,
+    /// How many of a thousand messages come again after they were settled.
+    repeating: usize,
     /// Faults that happened, by kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// Nothing goes wrong any more.
@@ -27,8 +28,8 @@ pub(crate) struct Fate {
 /// A fate that the places of the code under test draw from as well.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) fate: Rc<RefCell<Fate>>,
-    died: Rc<Notify>,
+    fate: Arc<Mutex<Fate>>,
+    died: Arc<Notify>,
 }
 
 impl Shared {
@@ -36,16 +37,22 @@ impl Shared {
     /// others lose much.
     pub(crate) fn begin(seed: u64) -> Self {
         let mut draw = Draw(seed);
-        let (deadly, lossy) = (draw.below(60), draw.below(250));
-        let fate = Fate { seed, draw, deadly, lossy, faults: BTreeMap::new(), is_quiet: false };
-        let this = Self { fate: Rc::new(RefCell::new(fate)), died: Rc::default() };
+        let (deadly, lossy) = (draw.below(80), draw.below(400));
+        let repeating = if draw.below(8) == 0 { 800 } else { draw.below(400) };
+        let fate = Fate { seed, draw, deadly, lossy, repeating, faults: BTreeMap::new(), is_quiet: false };
+        let this = Self { fate: Arc::new(Mutex::new(fate)), died: Arc::default() };
         let of_places = this.clone();
-        failpoint::die_where(move |place| of_places.is_deadly(place));
+        // A relay dies between its turns.
+        failpoint::die_where(move |place| !place.starts_with("relay_") && of_places.is_deadly(place));
         this
     }
 
+    pub(crate) fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().unwrap()
+    }
+
     fn is_deadly(&self, place: &'static str) -> bool {
-        let mut fate = self.fate.borrow_mut();
+        let mut fate = self.fate();
         let per_mille = fate.deadly;
         let dies = fate.happens(per_mille, place);
         if dies {
@@ -61,23 +68,34 @@ impl Shared {
 
     /// Whether something gets lost.
     pub(crate) fn loses(&self, what: &'static str) -> bool {
-        let mut fate = self.fate.borrow_mut();
+        let mut fate = self.fate();
         let per_mille = fate.lossy;
+        fate.happens(per_mille, what)
+    }
+
+    /// Whether something that was settled comes again.
+    pub(crate) fn repeats(&self, what: &'static str) -> bool {
+        let mut fate = self.fate();
+        let per_mille = fate.repeating;
         fate.happens(per_mille, what)
     }
 
     /// Whether something rare happens.
     pub(crate) fn happens(&self, per_mille: usize, what: &'static str) -> bool {
-        self.fate.borrow_mut().happens(per_mille, what)
+        self.fate().happens(per_mille, what)
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.fate().is_quiet
     }
 
     pub(crate) fn below(&self, end: usize) -> usize {
-        self.fate.borrow_mut().draw.below(end)
+        self.fate().draw.below(end)
     }
 
     /// One of them, if there is one.
     pub(crate) fn one<T: Copy>(&self, of: &[T]) -> Option<T> {
-        self.fate.borrow_mut().draw.one(of).copied()
+        self.fate().draw.one(of).copied()
     }
 }
 

@@ -11,8 +11,9 @@ mod link;
 mod messages;
 mod publish;
 mod queue;
-mod relay;
+pub(crate) mod relay;
 mod repair;
+mod server;
 mod step;
 mod stops;
 mod streams;
@@ -29,6 +30,7 @@ pub use connection::Connection;
 pub use examine::examine_bus;
 pub use init::{Done, Wanted, init};
 pub use messages::Messages;
+pub use server::{Answer, Found, Server};
 pub use streams::Size;
 
 use super::{Bucket, Entry, Error, Stops, Values};

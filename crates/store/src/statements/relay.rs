@@ -131,10 +131,15 @@ pub(crate) async fn unpublished(on: &mut Connection, service: &str, most: i64) -
 }
 
 pub(crate) const LAST_SEQUENCE: &str = "\
-    select max(stream_sequence) from outbox where service = $1 and published_at >= 0 \
-    and substr(subject, 1, length($2)) = $2";
+    select stream_sequence, message_id from outbox where service = $1 and published_at >= 0 \
+    and stream_sequence is not null and substr(subject, 1, length($2)) = $2 order by stream_sequence desc limit 1";
 
-pub(crate) async fn last_sequence(on: &mut Connection, service: &str, lane: &str) -> Result<Option<i64>, Error> {
-    let row = sqlx::query(LAST_SEQUENCE).bind(service).bind(lane).fetch_one(on).await;
-    get(&row.map_err(Error::of("read what was published"))?, 0)
+pub(crate) async fn last_sequence(
+    on: &mut Connection,
+    service: &str,
+    lane: &str,
+) -> Result<Option<(i64, String)>, Error> {
+    let row = sqlx::query(LAST_SEQUENCE).bind(service).bind(lane).fetch_optional(on).await;
+    let row = row.map_err(Error::of("read what was published"))?;
+    row.map(|row| Ok((get(&row, 0)?, get(&row, 1)?))).transpose()
 }

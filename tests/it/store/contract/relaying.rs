@@ -29,7 +29,8 @@ async fn waiting(store: &Store, most: i64) -> (i64, Option<At>) {
 }
 
 async fn last_sequence(store: &Store, lane: &str) -> Option<i64> {
-    store.reader().await.unwrap().rows().last_sequence("api", lane).await.unwrap()
+    let last = store.reader().await.unwrap().rows().last_sequence("api", lane).await.unwrap();
+    last.map(|(sequence, _)| sequence)
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! What a server has of ours.
 
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::Info;
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
 use async_nats::jetstream::{Context, ErrorCode, consumer};
 
 use crate::bus::Error;
@@ -14,6 +15,17 @@ pub(super) async fn stream_info(jetstream: &Context, name: &str) -> Result<Optio
             GetStreamErrorKind::JetStream(refused) if refused.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
             _ => Err(Error::nats("read a stream", &error)),
         },
+    }
+}
+
+/// The id of the message at a place of a stream; none where none is there.
+pub(super) async fn id_at(jetstream: &Context, name: &str, sequence: u64) -> Result<Option<String>, Error> {
+    let failed = |error: &dyn std::error::Error| Error::nats("read a message of a stream", error);
+    let stream = jetstream.get_stream_no_info(name).await.map_err(|error| failed(&error))?;
+    match stream.get_raw_message(sequence).await {
+        Ok(message) => Ok(message.headers.get(NATS_MESSAGE_ID).map(ToString::to_string)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(failed(&error)),
     }
 }
 

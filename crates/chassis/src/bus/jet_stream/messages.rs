@@ -17,7 +17,6 @@ use super::connection::Connection;
 use super::found::consumer_info;
 use super::init::stream_of;
 use super::relay::{Outbox, Relay};
-use super::repair::Repair;
 use super::subscription::Subscription;
 use crate::bus::{Backlog, Error, OURS_FOR_MS};
 use crate::consumers::Consumer;
@@ -54,7 +53,7 @@ impl Messages {
     pub(super) fn start(connection: Connection, outbox: Outbox, metrics: &Metrics) -> Self {
         let (handed, taken) = mpsc::channel(HANDED);
         let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
-        let relay = Relay::new(outbox.clone(), connection.clone(), Repair::new(metrics.clone()));
+        let relay = Relay::new(outbox.clone(), connection.clone(), metrics);
         tasks.spawn(relay.run(taken, drain.clone()));
         let commits = Arc::new(watch::channel(0).0);
         Self { connection, outbox, handed, commits, hears: Arc::default(), consumers: Arc::default(), tasks, drain }

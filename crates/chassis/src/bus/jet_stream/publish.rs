@@ -10,6 +10,7 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderName, HeaderValue};
 use store::Outgoing;
 
+use super::server::Answer;
 use crate::bus::Error;
 
 /// The header that names who says a message, for those who can't read its body.
@@ -17,17 +18,6 @@ pub(super) const SERVICE: &str = "tidegate-service";
 
 /// A CloudEvent in structured mode, as the binding for NATS wants it: whoever reads a stream can read what we say.
 pub(super) const STRUCTURED: (&str, &str) = ("content-type", "application/cloudevents+json");
-
-/// What became of a publication.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// It is in the stream, at this place; perhaps it was there before.
-    Taken(u64),
-    /// It is too large: no server takes it, ever.
-    Never(String),
-    /// Nobody knows, so the same id is published again.
-    Unknown(Error),
-}
 
 /// Publishes a message and waits for its answer, as long as the context says. The wait begins when this is first polled, so
 /// whoever publishes many polls them together.

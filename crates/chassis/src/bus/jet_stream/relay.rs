@@ -14,15 +14,16 @@ use store::{Parked, Placed, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
-use super::publish::{Answer, publish};
+use super::publish::publish;
 use super::queue::Queue;
 use super::repair::Repair;
+use super::server::{Answer, Server};
 use crate::back_off::BackOff;
 use crate::bus::Error;
 use crate::clock::Clock;
 use crate::consume::chain;
 use crate::failpoint;
+use crate::metrics::Metrics;
 
 /// Publications on their way at once.
 const IN_FLIGHT: usize = 512;
@@ -53,17 +54,17 @@ const MARK: &str = "mark what was published";
 
 /// What a relay stands on.
 #[derive(Debug, Clone)]
-pub(super) struct Outbox {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
+pub(crate) struct Outbox {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
     /// Whose rows it publishes.
-    pub(super) services: &'static [&'static str],
+    pub(crate) services: &'static [&'static str],
 }
 
 /// Publishes the outbox of some services.
-pub(super) struct Relay {
+pub(crate) struct Relay<S> {
     outbox: Outbox,
-    connection: Connection,
+    server: S,
     repair: Repair,
     queue: Queue,
     on_their_way: FuturesUnordered<BoxFuture<'static, (Placed, Answer)>>,
@@ -130,12 +131,12 @@ impl Unwritten {
     }
 }
 
-impl Relay {
-    pub(super) fn new(outbox: Outbox, connection: Connection, repair: Repair) -> Self {
+impl<S: Server> Relay<S> {
+    pub(crate) fn new(outbox: Outbox, server: S, metrics: &Metrics) -> Self {
         Self {
             outbox,
-            connection,
-            repair,
+            server,
+            repair: Repair::new(metrics.clone()),
             queue: Queue::default(),
             on_their_way: FuturesUnordered::new(),
             unwritten: Unwritten::default(),
@@ -168,19 +169,19 @@ impl Relay {
         }
     }
 
-    fn take(&mut self, said: Vec<Placed>) {
+    pub(crate) fn take(&mut self, said: Vec<Placed>) {
         said.into_iter().for_each(|placed| self.queue.push(placed));
     }
 
     /// Looks for rows that nobody has claimed, and at what became of the server.
-    async fn look(&mut self) {
-        if !self.connection.is_up() {
+    pub(crate) async fn look(&mut self) {
+        if !self.server.is_up() {
             return;
         }
-        if self.repair.is_due(&self.connection) {
+        if self.repair.is_due(&self.server) {
             // What is on its way was said to another server, perhaps; its places are not to be taken for those of this one.
             self.settle().await;
-            if let Err(error) = self.repair.run(&self.outbox, &self.connection).await {
+            if let Err(error) = self.repair.run(&self.outbox, &self.server).await {
                 self.troubles.with(COMPARE, &error);
                 return;
             }
@@ -204,12 +205,25 @@ impl Relay {
         }
     }
 
-    /// Sends what there is room for, writes down what is known, and claims more where there is more.
+    /// Hears answers, sends what there is room for, writes down what is known, and claims more where there is more.
     async fn go_on(&mut self) {
+        self.hear();
+        self.send_or_hold().await;
+        if self.unwritten.is_due() {
+            self.write_down().await;
+        }
+    }
+
+    /// Takes the answers that are here.
+    pub(crate) fn hear(&mut self) {
         while let Some(Some(answered)) = self.on_their_way.next().now_or_never() {
             self.answered(answered);
         }
-        if self.connection.is_up() && !self.repair.is_due(&self.connection) {
+    }
+
+    /// Sends what there is room for and claims more where there is more; without a server it holds what it has.
+    pub(crate) async fn send_or_hold(&mut self) {
+        if self.server.is_up() && !self.repair.is_due(&self.server) {
             if self.has_more && self.queue.waiting() < QUEUE_LOW {
                 self.claim().await;
             }
@@ -219,16 +233,13 @@ impl Relay {
             // Others may have claimed it since: what is held for long would be old when it is sent.
             self.queue.clear();
         }
-        if self.unwritten.is_due() {
-            self.write_down().await;
-        }
     }
 
     fn send(&mut self) {
         while self.on_their_way.len() < IN_FLIGHT && self.unwritten.len() < UNWRITTEN_MAX {
             let Some(placed) = self.queue.next() else { return };
-            let sent = sent(self.outbox.clone(), self.connection.jetstream().clone(), placed);
-            self.on_their_way.push(sent.boxed());
+            let answer = self.server.publish(&placed.message);
+            self.on_their_way.push(sent(self.outbox.clone(), answer, placed).boxed());
         }
     }
 
@@ -253,7 +264,7 @@ impl Relay {
         }
     }
 
-    async fn write_down(&mut self) {
+    pub(crate) async fn write_down(&mut self) {
         if !self.unwritten.published.is_empty() {
             let _ = failpoint::reach("relay_before_mark").await;
         }
@@ -277,8 +288,13 @@ impl Relay {
         self.write_down().await;
     }
 
+    /// Whether there is nothing to send, to hear or to write down.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.waiting() == 0 && self.on_their_way.is_empty() && self.unwritten.len() == 0
+    }
+
     async fn drain(&mut self) {
-        while self.connection.is_up() && (self.queue.waiting() > 0 || !self.on_their_way.is_empty()) {
+        while self.server.is_up() && (self.queue.waiting() > 0 || !self.on_their_way.is_empty()) {
             self.send();
             if let Some(answered) = self.on_their_way.next().await {
                 self.answered(answered);
@@ -288,13 +304,12 @@ impl Relay {
     }
 }
 
-async fn sent(outbox: Outbox, jetstream: Context, placed: Placed) -> (Placed, Answer) {
-    if failpoint::is_broken("mark_first") {
+async fn sent(outbox: Outbox, answer: BoxFuture<'static, Answer>, placed: Placed) -> (Placed, Answer) {
+    if failpoint::is_broken("publish_last") {
         mark_alone(&outbox, &placed).await;
     }
     let _ = failpoint::reach("relay_before_publish").await;
-    let answer = publish(&jetstream, &placed.message).await;
-    (placed, answer)
+    (placed, answer.await)
 }
 
 /// What the design forbids: a row that counts as published before it is. Only a broken design comes here.

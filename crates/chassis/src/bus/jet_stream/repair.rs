@@ -1,17 +1,15 @@
 //! What a server has lost is published again, out of the rows that are kept after their publication (RELIABILITY section 1.4).
 //!
 //! A server that died may have lost the last seconds, so what was published lately comes again. A stream that ends before what
-//! it acknowledged, or that was made anew, has lost more than that: everything that is kept comes again, and is counted. Whoever
+//! it acknowledged, has something else in its place, or was made anew, has lost more than that: everything that is kept comes again, and is counted. Whoever
 //! has heard it before knows it by its id.
 
 use std::collections::BTreeMap;
 
-use async_nats::jetstream::stream::Info;
 use rollout::At;
 
-use super::connection::{Connection, REQUEST_LIMIT};
-use super::found::stream_info;
 use super::relay::Outbox;
+use super::server::{Found, Server};
 use super::streams::{STREAMS, Stream};
 use crate::bus::Error;
 use crate::metrics::Metrics;
@@ -37,22 +35,17 @@ impl Repair {
     }
 
     /// Whether the connection is another one than the one that was looked at.
-    pub(super) fn is_due(&self, connection: &Connection) -> bool {
-        self.taken != connection.taken()
+    pub(super) fn is_due(&self, to: &impl Server) -> bool {
+        self.taken != to.taken()
     }
 
-    pub(super) async fn run(&mut self, outbox: &Outbox, connection: &Connection) -> Result<(), Error> {
-        let taken = connection.taken();
-        // An answer comes after the server has said who it is.
-        let flushed = tokio::time::timeout(REQUEST_LIMIT, connection.jetstream().client().flush()).await;
-        flushed
-            .map_err(|late| Error::nats("reach the server", &late))?
-            .map_err(|cause| Error::nats("reach the server", &cause))?;
+    pub(super) async fn run(&mut self, outbox: &Outbox, to: &impl Server) -> Result<(), Error> {
+        let taken = to.taken();
+        let server = to.identity().await?;
         // Before anything is published again, which makes its old place in the stream forgotten.
         for stream in STREAMS.iter().filter(|stream| stream.is_of_messages()) {
-            self.look_at(stream, outbox, connection).await?;
+            self.look_at(stream, outbox, to).await?;
         }
-        let server = connection.jetstream().client().server_info().server_id;
         if self.server.as_ref() != Some(&server) {
             let lately = outbox.clock.now().plus_ms(-LATELY_MS);
             for service in outbox.services {
@@ -64,8 +57,8 @@ impl Repair {
         Ok(())
     }
 
-    async fn look_at(&mut self, stream: &Stream, outbox: &Outbox, connection: &Connection) -> Result<(), Error> {
-        let mut acknowledged = None;
+    async fn look_at(&mut self, stream: &Stream, outbox: &Outbox, to: &impl Server) -> Result<(), Error> {
+        let mut acknowledged = None::<(i64, String)>;
         for service in outbox.services {
             for lane in lanes(stream) {
                 acknowledged =
@@ -73,12 +66,12 @@ impl Repair {
             }
         }
         // Of other streams a service knows nothing, and may ask nothing.
-        let Some(acknowledged) = acknowledged else { return Ok(()) };
+        let Some((acknowledged, id)) = acknowledged else { return Ok(()) };
         let missing = || Error::Nats { doing: "compare a stream", cause: format!("{} is missing", stream.name) };
-        let info = stream_info(connection.jetstream(), stream.name).await?.ok_or_else(missing)?;
-        let made = info.created.unix_timestamp_nanos();
+        let Found { made, last } = to.stream(stream.name).await?.ok_or_else(missing)?;
         let was_made = self.made.get(stream.name).copied().unwrap_or(made);
-        if was_made != made || is_before(&info, acknowledged) {
+        let is_before = i64::try_from(last).is_ok_and(|last| last < acknowledged);
+        if was_made != made || is_before || is_another(stream, (acknowledged, &id), to).await? {
             self.metrics.broker_went_back();
             let mut rows = 0;
             for service in outbox.services {
@@ -87,9 +80,8 @@ impl Repair {
                 }
             }
             tracing::error!(
-                "the server went back: {} ends at {} and had acknowledged {acknowledged}; {rows} messages are published again",
-                stream.name,
-                info.state.last_sequence
+                "the server went back: {} ends at {last} and had acknowledged {acknowledged}; {rows} messages are published again",
+                stream.name
             );
         }
         self.made.insert(stream.name, made);
@@ -97,8 +89,11 @@ impl Repair {
     }
 }
 
-fn is_before(info: &Info, acknowledged: i64) -> bool {
-    i64::try_from(info.state.last_sequence).is_ok_and(|last| last < acknowledged)
+/// Whether what was acknowledged is not there, and others have said so much since that something else is. What is so old that its
+/// stream has forgotten it says nothing.
+async fn is_another(stream: &Stream, (sequence, id): (i64, &str), to: &impl Server) -> Result<bool, Error> {
+    let Ok(sequence) = u64::try_from(sequence) else { return Ok(false) };
+    Ok(to.id_at(stream.name, sequence).await?.is_some_and(|there| there != id))
 }
 
 /// What the subjects of a stream begin with.
