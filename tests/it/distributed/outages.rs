@@ -12,6 +12,8 @@ use crate::witness::Witness;
 
 /// The shortest that a policy may ask for.
 const LEASE: Duration = Duration::from_secs(15);
+/// Without a bus a stop has reached every router by then.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// A server that is killed again and again is there for so long.
 const UP: Duration = Duration::from_millis(700);
 /// Models of a crowd.
@@ -217,6 +219,35 @@ async fn f37_a_rollback_needs_no_database_and_is_recorded_when_there_is_one() {
     assert_eq!((status, &answer["applied"]), (200, &json!(true)), "{answer}");
     assert_eq!(candidates(&plant.house).await, 0);
     plant.postgres.start_again();
+    let ended = plant.house.ended(&id).await;
+    assert_eq!(ended["stage"], "rolled_back", "{ended}");
+    assert_eq!(users.stop().await, 0, "requests that no router answered well");
+    assert_eq!(plant.violations(&witness).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f37_a_rollback_needs_no_bus_when_routers_can_ask_the_api() {
+    let (mut plant, witness) = (Plant::of(2, &[]).await, Witness::default());
+    let _upstreams = served(&plant.house).await;
+    let users = plant.users(&witness);
+    let id = plant.promote("2", &steps(&[50], "10m")).await;
+    plant.house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;
+    plant.nats.kill();
+    let since = Instant::now();
+    let (status, answer) = plant.house.post(&format!("/v1/rollouts/{id}/rollback"), &json!({"reason": "bad"})).await;
+    // Nobody can have read it back.
+    assert_eq!((status, &answer["applied"]), (202, &json!(false)), "{answer}");
+    eventually("the first router has heard of it", async || candidates(&plant.house).await == 0).await;
+    eventually("the second one too", async || {
+        let mut versions = Vec::new();
+        for session in 0..40 {
+            versions.push(plant.ask_at(1, &format!("s-{session}")).await);
+        }
+        versions.iter().all(|version| version == "1")
+    })
+    .await;
+    assert!(since.elapsed() < STOP_LIMIT, "it took {:?}", since.elapsed());
+    plant.nats.start_again();
     let ended = plant.house.ended(&id).await;
     assert_eq!(ended["stage"], "rolled_back", "{ended}");
     assert_eq!(users.stop().await, 0, "requests that no router answered well");

@@ -72,9 +72,18 @@ impl Plant {
         let mut all = outside.all();
         all.extend(shared.iter().map(|(name, value)| words((name, value))));
         all.extend(variables.iter().copied().map(words));
-        let replicas = SERVICES.into_iter().flat_map(|name| (0..replicas).map(move |replica| (name, replica)));
-        let processes: Vec<_> = replicas.map(|place| Process::start(place, folder.path(), &all)).collect();
-        let of = |name| processes.iter().find(|process| process.name == name).map(|process| process.serves.clone());
+        let mut processes = Vec::new();
+        for place in SERVICES.into_iter().flat_map(|name| (0..replicas).map(move |replica| (name, replica))) {
+            let process = Process::start(place, folder.path(), &all);
+            if process.name == "api" {
+                // Routers ask it while there is no nats-server.
+                all.push(("TIDEGATE_URL".to_owned(), format!("http://{}", process.serves)));
+            }
+            processes.push(process);
+        }
+        let of = |name| {
+            processes.iter().find(|process: &&Process| process.name == name).map(|process| process.serves.clone())
+        };
         let (api, router) = (of("api").unwrap(), of("router").unwrap());
         let house = House::within(folder, api.parse().unwrap(), router.parse().unwrap());
         let plant = Self { processes, house, nats, postgres, outside };
