@@ -15,6 +15,7 @@ mod plant;
 mod points;
 mod replicas;
 mod roles;
+mod story;
 mod twice;
 
 use plant::{Plant, command, secret};

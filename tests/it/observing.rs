@@ -98,15 +98,15 @@ fn lint(page: &str) {
 
 /// A span as a collector gets it: service, trace, its own id, its parent's, and its attributes.
 #[derive(Debug)]
-struct Span {
-    trace: String,
-    id: Vec<u8>,
-    parent: Vec<u8>,
-    attributes: BTreeMap<String, String>,
+pub(crate) struct Span {
+    pub(crate) trace: String,
+    pub(crate) id: Vec<u8>,
+    pub(crate) parent: Vec<u8>,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 /// A collector that keeps what it is sent.
-async fn collector() -> (String, Arc<Mutex<Vec<Span>>>) {
+pub(crate) async fn collector() -> (String, Arc<Mutex<Vec<Span>>>) {
     let spans = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&spans);
     let take = move |body: Bytes| async move {
