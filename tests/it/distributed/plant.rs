@@ -136,12 +136,12 @@ impl Plant {
             let since = Instant::now();
             for api in apis.iter().cycle() {
                 let request = client.post(format!("{api}{path}")).header("idempotency-key", &key).json(&body);
-                if let Ok(answer) = request.send().await
-                    && answer.status().is_success()
-                {
-                    return answer.json().await.unwrap();
-                }
-                assert!(since.elapsed() < LIMIT, "nobody takes {path} {body}");
+                let said = match request.send().await {
+                    Ok(answer) if answer.status().is_success() => return answer.json().await.unwrap(),
+                    Ok(answer) => answer.text().await.unwrap_or_default(),
+                    Err(cause) => cause.to_string(),
+                };
+                assert!(since.elapsed() < LIMIT, "nobody takes {path} {body}: {said}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             unreachable!("there is an API")

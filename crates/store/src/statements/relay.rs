@@ -132,7 +132,8 @@ pub(crate) async fn unpublished(on: &mut Connection, service: &str, most: i64) -
 
 pub(crate) const LAST_SEQUENCE: &str = "\
     select stream_sequence, message_id from outbox where service = $1 and published_at >= 0 \
-    and stream_sequence is not null and substr(subject, 1, length($2)) = $2 order by stream_sequence desc limit 1";
+    and substr(subject, 1, length($2)) = $2 and stream_sequence = (select max(stream_sequence) from outbox \
+    where service = $1 and published_at >= 0 and substr(subject, 1, length($2)) = $2)";
 
 pub(crate) async fn last_sequence(
     on: &mut Connection,

@@ -16,6 +16,8 @@ use crate::metrics::Metrics;
 
 /// No request to the server takes longer.
 pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(2);
+/// A stream or a consumer is made on a disk that may be busy, and the person who waits for it has the time.
+const JOB_LIMIT: Duration = Duration::from_secs(10);
 /// A silent server is found dead after two of these.
 const PING_AGAIN: Duration = Duration::from_secs(8);
 /// The wait before a server is tried again, doubled each time up to the second figure: what waits for it goes on within 5 s.
@@ -114,10 +116,12 @@ impl Connection {
 /// Connects for one job of a person, who hears at once what is wrong.
 pub(super) async fn open_once(url: &str) -> Result<Context, Error> {
     let url: NatsUrl = url.parse().map_err(|cause| Error::nats("read the address", &cause))?;
-    let connected = options(&url).name("tidegate init").connect(url.servers()).await;
-    let client = connected.map_err(|cause| Error::nats("connect", &cause))?;
+    let options = options(&url).name("tidegate init").request_timeout(Some(JOB_LIMIT));
+    let client = options.connect(url.servers()).await.map_err(|cause| Error::nats("connect", &cause))?;
     is_new_enough(&client.server_info().version)?;
-    Ok(context(client))
+    let mut context = context(client);
+    context.set_timeout(JOB_LIMIT);
+    Ok(context)
 }
 
 fn options(url: &NatsUrl) -> ConnectOptions {

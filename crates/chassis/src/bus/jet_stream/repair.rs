@@ -1,8 +1,8 @@
 //! What a server has lost is published again, out of the rows that are kept after their publication (RELIABILITY section 1.4).
 //!
 //! A server that died may have lost the last seconds, so what was published lately comes again. A stream that ends before what
-//! it acknowledged, has something else in its place, or was made anew, has lost more than that: everything that is kept comes again, and is counted. Whoever
-//! has heard it before knows it by its id.
+//! it acknowledged, has something else in its place, or was made anew, has lost more than that: everything that is kept comes
+//! again, and is counted. Whoever has heard it before knows it by its id.
 
 use std::collections::BTreeMap;
 
