@@ -4,6 +4,7 @@ use chassis::by_hand::{Brought, Service, process, service};
 use chassis::{Clock, Core};
 use proto::{Message, RolloutMoved, Stamp};
 use rollout::{At, RolloutId, Stage, Version};
+use servers::Postgres;
 use store::Store;
 use tempfile::TempDir;
 
@@ -23,7 +24,11 @@ impl Registry {
     async fn begin() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
-        let (core, _) = process(&store, Clock::manual(NOW)).await.unwrap();
+        Self::on(&store, folder).await
+    }
+
+    async fn on(store: &Store, folder: TempDir) -> Self {
+        let (core, _) = process(store, Clock::manual(NOW)).await.unwrap();
         let writer = service(&core, registry_writer::handler(None));
         let mut registry = Self { core, writer, told: 0, _folder: folder };
         registry.hears(people::registered()).await;
@@ -36,11 +41,23 @@ impl Registry {
     }
 
     async fn hears(&mut self, message: Message) {
+        let brought = self.brought(&message);
+        self.writer.take(brought).await.unwrap();
+    }
+
+    /// Two replicas hear of two things at once.
+    async fn hears_at_once(&mut self, one: Message, other: Message) {
+        let brought = (self.brought(&one), self.brought(&other));
+        let replica = service(&self.core, registry_writer::handler(None));
+        let (one, other) = tokio::join!(self.writer.take(brought.0), replica.take(brought.1));
+        one.and(other).unwrap();
+    }
+
+    fn brought(&mut self, message: &Message) -> Brought {
         self.told += 1;
         let (id, source) = (format!("told.{}", self.told), "/tidegate/tests".to_owned());
         let body = message.event(&Stamp { id, source, at: NOW, traceparent: None }).to_json();
-        let brought = Brought { subject: message.subject().to_string(), body, said_at: NOW, deliveries: 1 };
-        self.writer.take(brought).await.unwrap();
+        Brought { subject: message.subject().to_string(), body, said_at: NOW, deliveries: 1 }
     }
 
     async fn tells(&self) -> Vec<String> {
@@ -115,4 +132,21 @@ async fn one_version_is_active_though_the_end_that_made_it_so_is_heard_of_last()
     registry.hears(moved(THIRD_AFTER_SECOND, 4, Stage::Observing)).await;
     registry.hears(moved(SECOND, 3, Stage::Completed)).await;
     assert_eq!(registry.tells().await, ["1 retired", "2 active", "3 canary"]);
+}
+
+#[tokio::test]
+async fn two_replicas_that_hear_of_an_end_and_of_the_trial_before_it_at_once_agree() {
+    let server = Postgres::start();
+    let mut registry = Registry::on(&server.store().await, tempfile::tempdir().unwrap()).await;
+    let versions = ["1", "2"];
+    for round in 1..=40 {
+        let (candidate, previous) = (versions[round % 2], versions[(round + 1) % 2]);
+        let (name, generation) = (format!("round {round}"), i64::try_from(round).unwrap() * 2);
+        let news = |to, generation| moved((&name, candidate, Some(previous)), generation, to);
+        registry.hears(news(Stage::Observing, generation)).await;
+        registry.hears_at_once(news(Stage::Completed, generation + 1), news(Stage::Baking, generation + 1)).await;
+        let mut expected = [format!("{candidate} active"), format!("{previous} retired"), "3 published".to_owned()];
+        expected.sort();
+        assert_eq!(registry.tells().await, expected, "{name}");
+    }
 }

@@ -65,7 +65,7 @@ pub enum Change {
         /// Of the news.
         generation: i64,
     },
-    /// A version's status and share.
+    /// A version's status and share, if it still has the status that was read.
     Status {
         /// Whose model.
         tenant: Tenant,
@@ -73,6 +73,8 @@ pub enum Change {
         model: Model,
         /// The version.
         version: Version,
+        /// The status before.
+        from: String,
         /// The status.
         status: &'static str,
         /// Its share in percent.

@@ -46,6 +46,7 @@ pub(crate) async fn moved(
             tenant: news.tenant.clone(),
             model: news.model.clone(),
             version: version.clone(),
+            from: there.status.clone(),
             status,
             traffic_pct,
             at: now,

@@ -23,8 +23,8 @@ pub(crate) async fn apply(on: &mut Connection, known: &mut Known, change: &Chang
         Change::Version(row) => registry::add_version(on, row).await?,
         Change::Policy(row) => registry::add_policy(on, row).await?,
         Change::Followed { tenant, model, generation } => registry::followed(on, tenant, model, *generation).await?,
-        Change::Status { tenant, model, version, status, traffic_pct, at } => {
-            registry::set_status(on, (tenant, model, version), status, *traffic_pct, *at).await?
+        Change::Status { tenant, model, version, from, status, traffic_pct, at } => {
+            registry::set_status(on, (tenant, model, version), (from, status), *traffic_pct, *at).await?
         }
         Change::Promotion(row) => registry::add_promotion(on, row).await.map(|()| 1)?,
         Change::Tick(row) => judging::add_tick(on, row).await?,

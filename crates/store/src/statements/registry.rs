@@ -213,24 +213,28 @@ pub(crate) async fn add_version(on: &mut Connection, row: &VersionRow) -> Result
     Ok(done.rows_affected())
 }
 
-/// Sets a version's status and share.
+/// Sets a version's status and share where it has the status `from`: two replicas may hear of two moves at once.
 pub(crate) async fn set_status(
     on: &mut Connection,
     key: (&Tenant, &Model, &Version),
-    status: &str,
+    (from, status): (&str, &str),
     traffic_pct: f64,
     at: At,
 ) -> Result<u64, Error> {
-    let done = sqlx::query("update model_registry set status = $4, traffic_pct = $5, updated_at = $6 where tenant = $1 and name = $2 and version = $3")
-        .bind(key.0.as_str())
-        .bind(key.1.as_str())
-        .bind(key.2.as_str())
-        .bind(status)
-        .bind(traffic_pct)
-        .bind(at.0)
-        .execute(on)
-        .await
-        .map_err(Error::of("set a version's status"))?;
+    let done = sqlx::query(
+        "update model_registry set status = $5, traffic_pct = $6, updated_at = $7 \
+         where tenant = $1 and name = $2 and version = $3 and status = $4",
+    )
+    .bind(key.0.as_str())
+    .bind(key.1.as_str())
+    .bind(key.2.as_str())
+    .bind(from)
+    .bind(status)
+    .bind(traffic_pct)
+    .bind(at.0)
+    .execute(on)
+    .await
+    .map_err(Error::of("set a version's status"))?;
     Ok(done.rows_affected())
 }
 

@@ -4,11 +4,12 @@ use super::*;
 use rollout::PolicyName;
 use store::{PolicyRow, PromotionRow};
 
-fn status(of: &str, text: &str, status: &'static str, traffic_pct: f64) -> Change {
+fn status(text: &str, from: &str, status: &'static str, traffic_pct: f64) -> Change {
     Change::Status {
         tenant: tenant(),
-        model: model(of),
+        model: model("m"),
         version: version(text),
+        from: from.to_owned(),
         status,
         traffic_pct,
         at: At(NOON.0 + 1),
@@ -89,10 +90,10 @@ async fn a_model_has_at_most_one_active_version() {
             done(&store, Change::Version(Box::new(version_row("m", text, "published")))).await;
         }
         done(&store, Change::Version(Box::new(version_row("other", "1.0", "active")))).await;
-        done(&store, status("m", "1.0", "active", 100.0)).await;
-        assert_eq!(class(&store, status("m", "1.1", "active", 100.0)).await, Class::Race);
-        done(&store, status("m", "1.0", "retired", 0.0)).await;
-        done(&store, status("m", "1.1", "active", 0.1 + 0.2)).await;
+        done(&store, status("1.0", "published", "active", 100.0)).await;
+        assert_eq!(class(&store, status("1.1", "published", "active", 100.0)).await, Class::Race);
+        done(&store, status("1.0", "active", "retired", 0.0)).await;
+        done(&store, status("1.1", "published", "active", 0.1 + 0.2)).await;
         let row = store
             .reader()
             .await
@@ -111,11 +112,12 @@ async fn a_model_has_at_most_one_active_version() {
 }
 
 #[tokio::test]
-async fn an_unknown_status_is_refused_and_an_unknown_version_is_lost() {
+async fn an_unknown_status_is_refused_and_a_status_that_is_another_one_by_now_is_lost() {
     with_store(async |store| {
         done(&store, Change::Version(Box::new(version_row("m", "1.0", "published")))).await;
-        assert_eq!(class(&store, status("m", "1.0", "asleep", 0.0)).await, Class::Never);
-        lost(&store, status("m", "9.9", "active", 0.0)).await;
+        assert_eq!(class(&store, status("1.0", "published", "asleep", 0.0)).await, Class::Never);
+        lost(&store, status("9.9", "published", "active", 0.0)).await;
+        lost(&store, status("1.0", "canary", "active", 0.0)).await;
     })
     .await;
 }

@@ -198,6 +198,7 @@ async fn of_two_versions_that_become_active_at_once_one_loses_the_race_and_leave
         tenant: tenant(),
         model: model("m"),
         version: version(text),
+        from: "published".to_owned(),
         status: "active",
         traffic_pct: 100.0,
         at: NOON,
