@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::found::consumer_info;
 use super::init::stream_of;
+use super::queue::is_urgent;
 use super::relay::{Outbox, Relay};
 use super::subscription::Subscription;
 use crate::bus::{Backlog, Error, OURS_FOR_MS};
@@ -39,6 +40,8 @@ const WAITING_MAX: i64 = 20_000;
 pub struct Messages {
     connection: Connection,
     outbox: Outbox,
+    /// What takes traffic away is handed over on a way of its own, which no storm of other commits fills.
+    urgent: mpsc::Sender<Vec<Placed>>,
     handed: mpsc::Sender<Vec<Placed>>,
     commits: Arc<watch::Sender<i64>>,
     /// Whether somebody hears of the commits of other processes.
@@ -51,12 +54,13 @@ pub struct Messages {
 impl Messages {
     /// Begins to relay.
     pub(super) fn start(connection: Connection, outbox: Outbox, metrics: &Metrics) -> Self {
-        let (handed, taken) = mpsc::channel(HANDED);
+        let ((urgent, first), (handed, taken)) = (mpsc::channel(HANDED), mpsc::channel(HANDED));
         let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
         let relay = Relay::new(outbox.clone(), connection.clone(), metrics);
-        tasks.spawn(relay.run(taken, drain.clone()));
+        tasks.spawn(relay.run(first, taken, drain.clone()));
         let commits = Arc::new(watch::channel(0).0);
-        Self { connection, outbox, handed, commits, hears: Arc::default(), consumers: Arc::default(), tasks, drain }
+        let (hears, consumers) = (Arc::default(), Arc::default());
+        Self { connection, outbox, urgent, handed, commits, hears, consumers, tasks, drain }
     }
 
     /// Publishes what was handed over and ends; what is left is found by the next process.
@@ -77,9 +81,12 @@ impl Messages {
     }
 
     pub(crate) fn announce(&self, said: &[Placed]) {
-        if !said.is_empty() {
-            // Full means that the server does not keep up: the rows are there.
-            let _ = self.handed.try_send(said.to_vec());
+        let (urgent, others): (Vec<_>, Vec<_>) = said.iter().cloned().partition(is_urgent);
+        for (way, said) in [(&self.urgent, urgent), (&self.handed, others)] {
+            if !said.is_empty() {
+                // Full means that the server does not keep up: the rows are there.
+                let _ = way.try_send(said);
+            }
         }
         self.committed();
     }

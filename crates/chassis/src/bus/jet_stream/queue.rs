@@ -1,5 +1,5 @@
 //! What a relay has still to publish: in the order in which it came, and of each rollout one at a time, so that one relay keeps a
-//! rollout's order.
+//! rollout's order. What takes traffic away goes first: nobody's storm is in front of it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,6 +9,7 @@ use store::Placed;
 /// What a relay has still to publish.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    urgent: VecDeque<Placed>,
     ready: VecDeque<Placed>,
     /// What waits behind the one of its rollout that is on its way.
     behind: BTreeMap<RolloutId, VecDeque<Placed>>,
@@ -19,14 +20,14 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn push(&mut self, placed: Placed) {
         if self.here.insert(placed.position) {
-            self.ready.push_back(placed);
+            if is_urgent(&placed) { &mut self.urgent } else { &mut self.ready }.push_back(placed);
         }
     }
 
     /// The next one, which is then on its way.
     pub(super) fn next(&mut self) -> Option<Placed> {
         loop {
-            let placed = self.ready.pop_front()?;
+            let placed = self.urgent.pop_front().or_else(|| self.ready.pop_front())?;
             let Some(rollout) = &placed.message.rollout_id else { return Some(placed) };
             match self.behind.get_mut(rollout) {
                 Some(behind) => behind.push_back(placed),
@@ -49,15 +50,21 @@ impl Queue {
 
     /// How many are here and not on their way.
     pub(super) fn waiting(&self) -> usize {
-        self.ready.len() + self.behind.values().map(VecDeque::len).sum::<usize>()
+        self.urgent.len() + self.ready.len() + self.behind.values().map(VecDeque::len).sum::<usize>()
     }
 
     /// Leaves everything that is not on its way to whoever claims it next.
     pub(super) fn clear(&mut self) {
-        for placed in self.ready.drain(..).chain(self.behind.values_mut().flat_map(|behind| behind.drain(..))) {
+        let first = self.urgent.drain(..).chain(self.ready.drain(..));
+        for placed in first.chain(self.behind.values_mut().flat_map(|behind| behind.drain(..))) {
             self.here.remove(&placed.position);
         }
     }
+}
+
+/// Whether it can only take traffic away.
+pub(super) fn is_urgent(placed: &Placed) -> bool {
+    placed.message.subject.starts_with("tg.urgent.")
 }
 
 #[cfg(test)]
@@ -98,6 +105,23 @@ mod tests {
         assert_eq!(positions(&mut queue), [2]);
         queue.ended(&placed(2, Some("a")));
         assert_eq!((positions(&mut queue), queue.waiting()), (vec![5], 0));
+    }
+
+    #[test]
+    fn what_takes_traffic_away_goes_first_but_never_before_its_own_rollout() {
+        let urgent = |mut placed: Placed| {
+            placed.message.subject = "tg.urgent.t.m.split.apply".to_owned();
+            placed
+        };
+        let mut queue = Queue::default();
+        queue.push(placed(1, Some("a")));
+        assert_eq!(positions(&mut queue), [1]);
+        for one in [placed(2, None), placed(3, None), urgent(placed(4, Some("a"))), urgent(placed(5, Some("b")))] {
+            queue.push(one);
+        }
+        assert_eq!(queue.next().map(|placed| placed.position), Some(5));
+        queue.ended(&placed(1, Some("a")));
+        assert_eq!(positions(&mut queue), [4, 2, 3]);
     }
 
     #[test]

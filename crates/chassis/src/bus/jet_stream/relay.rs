@@ -146,23 +146,32 @@ impl<S: Server> Relay<S> {
         }
     }
 
-    /// Publishes until `drain` is cancelled, and then what was handed over before.
-    pub(super) async fn run(mut self, mut handed: mpsc::Receiver<Vec<Placed>>, drain: CancellationToken) {
+    /// Publishes until `drain` is cancelled, and then what was handed over before. What is urgent is taken at once, the others as
+    /// there is room.
+    pub(super) async fn run(
+        mut self,
+        mut urgent: mpsc::Receiver<Vec<Placed>>,
+        mut handed: mpsc::Receiver<Vec<Placed>>,
+        drain: CancellationToken,
+    ) {
         let mut sweep = tokio::time::interval(SWEEP_AGAIN);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !drain.is_cancelled() {
             tokio::select! {
                 () = drain.cancelled() => {}
                 _ = sweep.tick() => self.look().await,
+                Some(said) = urgent.recv() => self.take(said),
                 Some(said) = handed.recv(), if self.queue.waiting() < QUEUE_LOW => self.take(said),
                 Some(answered) = self.on_their_way.next() => self.answered(answered),
                 () = tokio::time::sleep(WRITE_DOWN.1), if self.unwritten.since.is_some() => {}
             }
             self.go_on().await;
         }
-        handed.close();
-        while let Ok(said) = handed.try_recv() {
-            self.take(said);
+        for mut way in [urgent, handed] {
+            way.close();
+            while let Ok(said) = way.try_recv() {
+                self.take(said);
+            }
         }
         if tokio::time::timeout(DRAIN_LIMIT, self.drain()).await.is_err() {
             tracing::warn!("the outbox is not empty; what is left is published by the next process");
