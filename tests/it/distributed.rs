@@ -9,6 +9,7 @@ use crate::traffic;
 
 mod doctor;
 mod kills;
+mod many;
 mod outages;
 mod outside;
 mod plant;

@@ -82,6 +82,11 @@ impl Floor {
         Ok(count as f64 / began.elapsed().as_secs_f64())
     }
 
+    /// How many steps our own rollouts have made: each is an entry of the log, and counts their version.
+    pub(super) async fn steps_of_ours(&self) -> anyhow::Result<i64> {
+        Ok(sqlx::query_scalar("select coalesce(sum(version), 0)::bigint from rollout").fetch_one(&self.pool).await?)
+    }
+
     /// The rows of a step for each event in one commit, then what they say, then the acknowledgements.
     async fn settle(&self, events: Vec<Message>) -> anyhow::Result<()> {
         if events.is_empty() {

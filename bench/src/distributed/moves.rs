@@ -25,7 +25,7 @@ const LIVE: usize = 1_000;
 const MEASURED: usize = 100;
 const ROUTERS: usize = 2;
 /// Requests of ours on their way at once, while the models are made.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 /// How long the processes are watched.
 const WATCHED: Duration = Duration::from_secs(60);
 const STORM: usize = 50_000;
@@ -53,16 +53,21 @@ pub(super) async fn measure(hop: &Hop) -> anyhow::Result<Vec<Figure>> {
             api = serves;
         }
     }
-    let (api, upstream, jetstream) = (Api::at(api)?, house::upstream().await?, plane.jetstream().await);
+    let (api, upstream, mut jetstream) = (Api::at(api)?, house::upstream().await?, plane.jetstream().await);
+    // A storm is to be published whole, however long the server takes over it.
+    jetstream.set_timeout(LIMIT);
     let promoted = promoted(&api, &jetstream, upstream).await?;
-    let unloaded = rolled_back(&api, &jetstream, upstream, "calm").await?;
+    let calm = on_trial(&api, upstream, "calm").await?;
+    let unloaded = rolled_back(&api, &jetstream, &calm).await?;
     say(&format!("registering {REGISTERED} models, promoting {LIVE}"));
     let live = populate(&api, upstream).await?;
     let usage = used(&plane).await?;
     let breached = breached(&api, &live).await?;
+    let caught = on_trial(&api, upstream, "storm").await?;
+    say(&format!("a storm of {STORM}"));
     let storm = (0..STORM / 2).flat_map(|number| [asked(number), ready(number)]).collect::<anyhow::Result<Vec<_>>>()?;
     publish(&jetstream, storm.into_iter()).await?;
-    let stormed = rolled_back(&api, &jetstream, upstream, "storm").await?;
+    let stormed = rolled_back(&api, &jetstream, &caught).await?;
     let chain = 3.0 * 2.0 * hop.floor(0.99);
     Ok(vec![
         within(
@@ -135,24 +140,28 @@ async fn promoted(api: &Api, jetstream: &jetstream::Context, upstream: SocketAdd
     Ok(all)
 }
 
-/// Stops rollouts, one after another, in milliseconds from the request until both routers have said that they serve the stable arm.
-async fn rolled_back(
-    api: &Api,
-    jetstream: &jetstream::Context,
-    upstream: SocketAddr,
-    name: &str,
-) -> anyhow::Result<Vec<f64>> {
+/// Rollouts that observe their first step; gives the models and their rollouts.
+async fn on_trial(api: &Api, upstream: SocketAddr, name: &str) -> anyhow::Result<Vec<(String, String)>> {
     let plan = json!({"name": "plain", "steps": [{"split": 50, "dwell": "1h"}, {"split": 100, "dwell": "0s"}]});
-    let mut ids = Vec::new();
+    let mut all = Vec::new();
     for number in 0..MEASURED {
         let model = format!("{name}{number}");
         api.model(&model, upstream).await?;
         let id = api.promote(&model, &plan).await?;
-        ids.push((model, id));
-    }
-    let mut all = Vec::new();
-    for (model, id) in ids {
         api.stage(&id, "observing").await?;
+        all.push((model, id));
+    }
+    Ok(all)
+}
+
+/// Stops rollouts, one after another, in milliseconds from the request until both routers have said that they serve the stable arm.
+async fn rolled_back(
+    api: &Api,
+    jetstream: &jetstream::Context,
+    rollouts: &[(String, String)],
+) -> anyhow::Result<Vec<f64>> {
+    let mut all = Vec::new();
+    for (model, id) in rollouts {
         let mut words = hear(jetstream, "KV_tg_router", &format!("$KV.tg_router.*.default.{model}")).await?;
         let (path, asked) = (format!("/v1/rollouts/{id}/rollback"), json!({"reason": "bench"}));
         let began = Instant::now();
@@ -161,7 +170,7 @@ async fn rolled_back(
             said_by_all(&mut words, |word| word["held"] == json!("stopped") || word["generation"].as_i64() > Some(2))
         );
         answer?;
-        all.push((said.context(model)? - began).as_secs_f64() * 1_000.0);
+        all.push((said.with_context(|| model.clone())? - began).as_secs_f64() * 1_000.0);
     }
     Ok(all)
 }

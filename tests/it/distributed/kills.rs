@@ -12,7 +12,7 @@ use crate::house::Upstream;
 use crate::kills::{draw, seed_or};
 use crate::witness::Witness;
 
-/// Kills in one run, of two.
+/// Kills in one run, of two; `TIDEGATE_KILLS` says another number.
 const KILLS: u64 = 110;
 /// So many of a rollout at most, and at least one.
 const KILLS_OF_ONE: u64 = 32;
@@ -140,7 +140,8 @@ async fn kill_at_random(mut seed: u64, kinds: [Kind; 3]) {
     let upstreams = served(&plant.house).await;
     let (mut killed, mut rollouts, mut candidate) = (Killed::default(), Vec::new(), 1);
     let users = plant.users(&witness);
-    while killed.all() < KILLS {
+    let kills = std::env::var("TIDEGATE_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
+    while killed.all() < kills {
         let kind = kinds[rollouts.len() % kinds.len()];
         let since = Instant::now();
         let id = started(&plant, kind, &upstreams[candidate], candidate).await;
