@@ -139,7 +139,7 @@ async fn two_replicas_that_hear_of_an_end_and_of_the_trial_before_it_at_once_agr
     let server = Postgres::start();
     let mut registry = Registry::on(&server.store().await, tempfile::tempdir().unwrap()).await;
     let versions = ["1", "2"];
-    for round in 1..=40 {
+    for round in 1..=100 {
         let (candidate, previous) = (versions[round % 2], versions[(round + 1) % 2]);
         let (name, generation) = (format!("round {round}"), i64::try_from(round).unwrap() * 2);
         let news = |to, generation| moved((&name, candidate, Some(previous)), generation, to);

@@ -93,6 +93,8 @@ reads! {
     rollouts::routes as routes() -> Vec<Route>;
     /// A model.
     registry::model as model(tenant: &Tenant, model: &Model) -> Option<ModelRow>;
+    /// A model that nobody else changes until the transaction ends.
+    registry::model_held as model_held(tenant: &Tenant, model: &Model) -> Option<ModelRow>;
     /// Models by name, behind `after`.
     registry::models as models(tenant: &Tenant, after: &str, limit: i64) -> Vec<ModelRow>;
     /// Who has this match.

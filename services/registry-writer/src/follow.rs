@@ -14,7 +14,8 @@ pub(crate) async fn moved(
     news: &RolloutMoved,
     now: At,
 ) -> Result<Commit, Failure> {
-    let Some(model) = rows.model(&news.tenant, &news.model).await? else {
+    // Two replicas may hear of two moves of one model at once.
+    let Some(model) = rows.model_held(&news.tenant, &news.model).await? else {
         return Ok(Commit::refused("unknown_model").about(&news.rollout_id));
     };
     if news.generation == 0 {

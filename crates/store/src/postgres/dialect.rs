@@ -34,10 +34,10 @@ macro_rules! logged {
     };
 }
 
-/// Behind a read whose rollouts are about to change: whoever comes second waits, and then reads what the first one wrote.
+/// Behind a read whose rows are about to change: whoever comes second waits, and then reads what the first one wrote.
 macro_rules! held {
-    () => {
-        " order by id for update of rollout"
+    ($table:literal by $key:literal) => {
+        concat!(" order by ", $key, " for update of ", $table)
     };
 }
 

@@ -32,9 +32,9 @@ macro_rules! logged {
     };
 }
 
-/// Behind a read whose rollouts are about to change: the one writer holds them all.
+/// Behind a read whose rows are about to change: the one writer holds them all.
 macro_rules! held {
-    () => {
+    ($table:literal by $key:literal) => {
         ""
     };
 }

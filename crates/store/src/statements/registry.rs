@@ -3,12 +3,33 @@
 use rollout::{At, Model, PolicyName, RolloutId, Tenant, Version};
 
 use super::columns::{get, name, text};
+use super::dialect::held;
 use super::{Connection, Row};
 use crate::rows::{ModelRow, PolicyRow, PromotionRow, VersionRow};
 use crate::{Error, json};
 
+macro_rules! select_model {
+    ($($tail:expr),+) => {
+        concat!("select tenant, name, type, kind, match, spec, generation, created_at from model ", $($tail),+)
+    };
+}
+
 pub(crate) async fn model(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Option<ModelRow>, Error> {
-    let row = sqlx::query("select tenant, name, type, kind, match, spec, generation, created_at from model where tenant = $1 and name = $2")
+    one_model(on, select_model!("where tenant = $1 and name = $2"), (tenant, model)).await
+}
+
+/// Nobody else changes the model until the transaction ends: what is read of its versions after this stays true until then.
+pub(crate) async fn model_held(on: &mut Connection, tenant: &Tenant, model: &Model) -> Result<Option<ModelRow>, Error> {
+    const HELD: &str = select_model!("where tenant = $1 and name = $2", held!("model" by "name"));
+    one_model(on, HELD, (tenant, model)).await
+}
+
+async fn one_model(
+    on: &mut Connection,
+    statement: &'static str,
+    (tenant, model): (&Tenant, &Model),
+) -> Result<Option<ModelRow>, Error> {
+    let row = sqlx::query(statement)
         .bind(tenant.as_str())
         .bind(model.as_str())
         .fetch_optional(on)
@@ -23,15 +44,13 @@ pub(crate) async fn models(
     after: &str,
     limit: i64,
 ) -> Result<Vec<ModelRow>, Error> {
-    let rows = sqlx::query(
-        "select tenant, name, type, kind, match, spec, generation, created_at from model where tenant = $1 and name > $2 order by name limit $3",
-    )
-    .bind(tenant.as_str())
-    .bind(after)
-    .bind(limit)
-    .fetch_all(on)
-    .await
-    .map_err(Error::of("list models"))?;
+    let rows = sqlx::query(select_model!("where tenant = $1 and name > $2 order by name limit $3"))
+        .bind(tenant.as_str())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(on)
+        .await
+        .map_err(Error::of("list models"))?;
     rows.iter().map(model_row).collect()
 }
 

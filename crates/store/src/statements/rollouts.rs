@@ -51,7 +51,7 @@ macro_rules! select_scene {
 }
 
 const SCENE: &str = select_scene!("where id = $1");
-pub(crate) const SCENE_HELD: &str = select_scene!("where id = $1", held!());
+pub(crate) const SCENE_HELD: &str = select_scene!("where id = $1", held!("rollout" by "id"));
 
 /// A rollout with all that a step sees beside it, in one statement: each has its price. Inside a transaction nobody else changes
 /// the rollout until it ends, and what was foreseen is taken from there.
@@ -72,7 +72,7 @@ pub(crate) async fn scene(
 }
 
 pub(crate) const SCENES_HELD: &str =
-    select_scene!("where ", among!("id", "select value ->> 0 from ", listed!("$1")), held!());
+    select_scene!("where ", among!("id", "select value ->> 0 from ", listed!("$1")), held!("rollout" by "id"));
 
 /// Reads the scenes of several rollouts at once, for those who will ask for them one by one in this transaction.
 pub(crate) async fn foresee(on: &mut Connection, known: Option<&mut Known>, ids: &[RolloutId]) -> Result<(), Error> {
