@@ -15,7 +15,7 @@ const ARMED: &str = "TIDEGATE_FAILPOINT";
 /// Those that commit steps of a rollout.
 const COMMITTING: [&str; 6] =
     ["registry-writer", "stage-scheduler", "deployer", "traffic-updater", "analyzer", "notifier"];
-/// Messages of one transaction.
+/// Messages in hand; those that arrived together are one transaction.
 const TOGETHER: usize = 100;
 /// Those that say something about a rollout.
 const SPEAKING: [&str; 6] = ["api", "registry-writer", "stage-scheduler", "deployer", "traffic-updater", "analyzer"];
@@ -120,7 +120,7 @@ async fn f7_a_death_of_each_service_after_each_of_its_commits_changes_no_story()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f3_a_death_with_a_hundred_messages_in_one_transaction_settles_none_of_them_and_then_all() {
+async fn f3_a_death_before_a_commit_with_a_hundred_messages_in_hand_settles_none_of_them_and_then_all() {
     let (mut plant, witness) = (Plant::start().await, Witness::default());
     let _upstreams = served(&plant.house).await;
     plant.quiet().await;
