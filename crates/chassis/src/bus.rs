@@ -6,10 +6,10 @@ pub(crate) mod jet_stream;
 pub(crate) mod received;
 mod stops;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use judge::Span;
 use proto::RolloutCommand;
 use rollout::At;
@@ -73,8 +73,17 @@ pub struct Entry {
     pub value: String,
 }
 
-/// All values of a bucket at one moment.
-pub type Values = Arc<BTreeMap<String, Entry>>;
+/// All values of a bucket at one moment. Whoever keeps an older moment shares all but the difference with it, and finds that without
+/// looking at the rest: with a thousand routes, each word of a router would else cost a copy of everything in every process.
+pub type Values = OrdMap<String, Entry>;
+
+/// What is new or another in `values` since `before`.
+pub fn changes<'v>(before: &'v Values, values: &'v Values) -> impl Iterator<Item = (&'v String, &'v Entry)> {
+    before.diff(values).filter_map(|change| match change {
+        DiffItem::Add(key, entry) | DiffItem::Update { new: (key, entry), .. } => Some((key, entry)),
+        DiffItem::Remove(..) => None,
+    })
+}
 
 /// The bus: one arm a transport.
 #[derive(Debug, Clone)]

@@ -38,7 +38,7 @@ pub mod variables;
 mod wheel;
 
 pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, examine_bus, init};
-pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values};
+pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values, changes};
 pub use clock::{Clock, Compared, Told, compare};
 pub use commit::{Commit, Say};
 pub use config::{Environment, Mistakes};

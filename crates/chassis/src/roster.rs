@@ -11,7 +11,7 @@ use rollout::{At, RouterName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::bus::{Bucket, Bus, Entry, Error, Values};
+use crate::bus::{Bucket, Bus, Entry, Error, Values, changes};
 
 /// A router whose heartbeat is older is dead.
 pub const ALIVE: Span = Span(15_000);
@@ -91,17 +91,13 @@ impl Roster {
     #[must_use]
     pub fn heartbeats(&self) -> Vec<(RouterName, Heartbeat)> {
         let values = self.values();
-        let heartbeat = |(key, entry): (&String, &Entry)| {
-            let name = key.strip_suffix(HEARTBEAT)?.strip_suffix('.')?.parse().ok()?;
-            Some((name, serde_json::from_str(&entry.value).ok()?))
-        };
-        values.iter().filter_map(heartbeat).collect()
+        names(&values).filter_map(|name| Some((name.parse().ok()?, heartbeat(&values, name)?))).collect()
     }
 
     /// The heartbeat of one router.
     #[must_use]
     pub fn heartbeat(&self, name: &RouterName) -> Option<Heartbeat> {
-        serde_json::from_str(&self.values().get(&format!("{name}.{HEARTBEAT}"))?.value).ok()
+        heartbeat(&self.values(), name.as_str())
     }
 
     /// What a router has adopted for a model (`<tenant>.<model>`, escaped) since this heartbeat's boot.
@@ -155,20 +151,31 @@ impl Roster {
     }
 
     /// Notes what the process `boot` of a router has on its disk for a model; nothing is written where that is known for a while
-    /// yet.
+    /// yet. Several may say so at once: `word` is asked for after what stands there was read, and a word that stands there by now
+    /// is not written over, so the newest stays.
     ///
     /// # Errors
     /// When the bus does not answer.
-    pub async fn adopt(&self, name: &RouterName, boot: &str, (place, word): (&str, Word)) -> Result<(), Error> {
-        let (key, value) = (
-            format!("{name}.{place}"),
-            text(&Adopted { boot: boot.to_owned(), generation: word.generation, held: word.held })?,
-        );
-        let is_known = self.bus.watch(Bucket::Router).borrow().get(&key).is_some_and(|entry| entry.value == value);
-        if is_known && self.bus.is_fresh(Bucket::Router, &key) {
-            return Ok(());
+    pub async fn adopt(
+        &self,
+        name: &RouterName,
+        boot: &str,
+        (place, word): (&str, impl Fn() -> Option<Word>),
+    ) -> Result<(), Error> {
+        let key = format!("{name}.{place}");
+        loop {
+            let there = self.bus.watch(Bucket::Router).borrow().get(&key).cloned();
+            let Some(Word { generation, held }) = word() else { return Ok(()) };
+            let value = text(&Adopted { boot: boot.to_owned(), generation, held })?;
+            let is_known = there.as_ref().is_some_and(|entry| entry.value == value);
+            if is_known && self.bus.is_fresh(Bucket::Router, &key) {
+                return Ok(());
+            }
+            let revision = there.map_or(0, |entry| entry.revision);
+            if self.bus.put(Bucket::Router, &key, Entry { revision, value }).await?.is_some() {
+                return Ok(());
+            }
         }
-        self.bus.set(Bucket::Router, &key, value).await
     }
 
     fn values(&self) -> Values {
@@ -184,25 +191,32 @@ impl Roster {
 
 impl Heard {
     fn hear(&mut self, values: Values) {
-        if Arc::ptr_eq(&self.last, &values) {
+        if self.last.ptr_eq(&values) {
             return;
         }
-        let all = Arc::make_mut(&mut self.all);
-        for (key, entry) in values.iter().filter(|(key, _)| !self.last.get(*key).eq(&values.get(*key))) {
+        let all = &mut self.all;
+        for (key, entry) in changes(&self.last, &values) {
             all.insert(key.clone(), entry.clone());
         }
-        let beats = |entry: &Entry| serde_json::from_str::<Heartbeat>(&entry.value).ok();
-        let old: Vec<_> = all
-            .iter()
-            .filter_map(|(key, entry)| Some((key.strip_suffix(HEARTBEAT)?, beats(entry)?.beat_at)))
-            .map(|(front, beat_at)| (front.to_owned(), beat_at))
-            .collect();
-        let newest = old.iter().map(|(_, beat_at)| beat_at.0).max().unwrap_or(0);
-        for (front, _) in old.iter().filter(|(_, beat_at)| newest - beat_at.0 > REMEMBERED.ms()) {
-            all.retain(|key, _| !key.starts_with(front.as_str()));
+        let beats: Vec<_> =
+            names(all).filter_map(|name| Some((format!("{name}."), heartbeat(all, name)?.beat_at))).collect();
+        let newest = beats.iter().map(|(_, beat_at)| beat_at.0).max().unwrap_or(0);
+        for (front, _) in beats.iter().filter(|(_, beat_at)| newest - beat_at.0 > REMEMBERED.ms()) {
+            *all = std::mem::take(all).into_iter().filter(|(key, _)| !key.starts_with(front.as_str())).collect();
         }
         self.last = values;
     }
+}
+
+/// The names of routers, each once, however many words each has said.
+fn names(values: &Values) -> impl Iterator<Item = &str> {
+    let name_from = |from: String| values.range(from..).next()?.0.split('.').next();
+    // Behind the dot comes the slash, and no name holds either.
+    std::iter::successors(name_from(String::new()), move |name| name_from(format!("{name}/")))
+}
+
+fn heartbeat(values: &Values, name: &str) -> Option<Heartbeat> {
+    serde_json::from_str(&values.get(&format!("{name}.{HEARTBEAT}"))?.value).ok()
 }
 
 fn text(word: &impl Serialize) -> Result<String, store::Error> {

@@ -51,7 +51,7 @@ pub(crate) async fn introduce(State(core): State<Core>, Path(router): Path<Strin
     }
     for (place, generation) in &state.adopted {
         let word = Word { generation: *generation, held: state.held.get(place).copied() };
-        roster.adopt(&router, &state.boot, (place, word)).await?;
+        roster.adopt(&router, &state.boot, (place, || Some(word))).await?;
     }
     Ok(with_beat(&core))
 }

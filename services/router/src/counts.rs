@@ -21,7 +21,8 @@ pub use arm::{Observed, Role};
 pub(crate) use exposure::Exposure;
 pub use snapshot::ArmCount;
 
-type ArmName = (Tenant, Model, Version);
+/// The versions of a model that were ever served.
+type Arms = BTreeMap<Version, Arc<ArmCounters>>;
 
 /// All counters of a router; clones share them.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub(crate) struct Shared {
     started_at_ms: u64,
-    arms: RwLock<BTreeMap<ArmName, Arc<ArmCounters>>>,
+    arms: RwLock<BTreeMap<(Tenant, Model), Arms>>,
     marks: Mutex<BTreeMap<(Tenant, Model), RouteMark>>,
     overrides: [AtomicU64; Override::ALL.len()],
     /// Of requests that named their version: they count for no arm.
@@ -115,15 +116,15 @@ impl Counts {
     #[must_use]
     pub fn snapshot(&self) -> Vec<ArmCount> {
         let arms = self.shared.arms.read().unwrap_or_else(PoisonError::into_inner);
-        arms.iter().map(|((tenant, model, version), counters)| ArmCount::of(tenant, model, version, counters)).collect()
+        arms.iter().flat_map(|((tenant, model), arms)| arms_of(tenant, model, arms)).collect()
     }
 
     /// The versions of one model that were ever served.
     #[must_use]
     pub fn of_model(&self, tenant: &Tenant, model: &Model) -> Vec<ArmCount> {
         let arms = self.shared.arms.read().unwrap_or_else(PoisonError::into_inner);
-        let of_model = arms.iter().filter(|((of_tenant, of_model, _), _)| of_tenant == tenant && of_model == model);
-        of_model.map(|((tenant, model, version), counters)| ArmCount::of(tenant, model, version, counters)).collect()
+        let of_model = arms.get(&(tenant.clone(), model.clone()));
+        of_model.into_iter().flat_map(|arms| arms_of(tenant, model, arms)).collect()
     }
 
     /// Requests that named a version themselves, by what became of that.
@@ -161,7 +162,8 @@ impl Counts {
     /// The counters of an arm, made if need be.
     pub(crate) fn arm(&self, tenant: &Tenant, model: &Model, version: &Version) -> Arc<ArmCounters> {
         let mut arms = self.shared.arms.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(arms.entry((tenant.clone(), model.clone(), version.clone())).or_default())
+        let of_model = arms.entry((tenant.clone(), model.clone())).or_default();
+        Arc::clone(of_model.entry(version.clone()).or_default())
     }
 
     pub(crate) fn mark(&self, tenant: &Tenant, model: &Model, mark: RouteMark) {
@@ -169,9 +171,19 @@ impl Counts {
         marks.insert((tenant.clone(), model.clone()), mark);
     }
 
+    /// The generation of a model that was adopted last.
+    pub(crate) fn marked(&self, tenant: &Tenant, model: &Model) -> Option<i64> {
+        let marks = self.shared.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.get(&(tenant.clone(), model.clone())).map(|mark| mark.generation)
+    }
+
     pub(crate) fn marks(&self) -> BTreeMap<(Tenant, Model), RouteMark> {
         self.shared.marks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+fn arms_of(tenant: &Tenant, model: &Model, arms: &Arms) -> impl Iterator<Item = ArmCount> {
+    arms.iter().map(|(version, counters)| ArmCount::of(tenant, model, version, counters))
 }
 
 /// The wall clock, in milliseconds since 1970 UTC.

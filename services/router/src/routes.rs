@@ -116,7 +116,7 @@ impl Routes {
     /// The generation of a model that is on the disk: a retreat is served before it is.
     #[must_use]
     pub fn confirmed(&self, tenant: &Tenant, model: &Model) -> Option<i64> {
-        self.shared.counts.marks().get(&(tenant.clone(), model.clone())).map(|mark| mark.generation)
+        self.shared.counts.marked(tenant, model)
     }
 
     /// Every served route, as it was adopted, in no order.

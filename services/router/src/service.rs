@@ -19,6 +19,7 @@ mod sampling;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::admin::{self, Says};
 use chassis::{Clock, Core, Environment, Mistakes};
@@ -37,12 +38,29 @@ use control::{Control, Who};
 use feed::Feed;
 pub use on_bus::run;
 
+/// A process that is told to end has ended by then.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
 /// What a router needs of the process around it.
 #[derive(Debug, Clone)]
 pub(crate) struct Life {
     pub(crate) clock: Clock,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+}
+
+impl Life {
+    /// Tells everything to end, and waits for it: for as long as requests may drain and last words be said, and no longer.
+    async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END_LIMIT, self.tasks.wait()).await.is_err() {
+            tracing::error!(
+                "{} parts of the router did not end within {END_LIMIT:?}, and are cut off",
+                self.tasks.len()
+            );
+        }
+    }
 }
 
 /// Starts a router called `name` and keeps it in step with the bus until the process stops; gives the address that it got.
@@ -130,9 +148,7 @@ impl Alone {
 
     /// Lets requests finish, sends the last counts, and says that it left.
     pub async fn stop(self) {
-        self.life.stop.cancel();
-        self.life.tasks.close();
-        self.life.tasks.wait().await;
+        self.life.end().await;
     }
 }
 

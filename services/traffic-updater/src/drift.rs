@@ -23,7 +23,7 @@ const APART_LIMIT: Span = Span(15_000);
 const RECORD_LIMIT: Span = Span(5_000);
 
 /// A router that lives.
-type Live = (RouterName, Heartbeat);
+pub(crate) type Live = (RouterName, Heartbeat);
 
 /// What was found so far.
 pub(crate) struct Drifts {

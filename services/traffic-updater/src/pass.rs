@@ -7,13 +7,13 @@ use std::time::Duration;
 use chassis::{Bucket, Core, Error, Heard, Say, Stamped, Trace, Values, failpoint, say_now};
 use judge::Span;
 use proto::serving::{Beat, Held, Word};
-use proto::{Message, RouteNews};
+use proto::{Message, RouteNews, subject};
 use rollout::{Direction, Route};
 use tokio::sync::watch;
 
 use crate::answer::answer;
 use crate::count::Count;
-use crate::drift::Drifts;
+use crate::drift::{Drifts, Live};
 use crate::routers::Routers;
 
 /// How often while a rollout is live, and else.
@@ -106,8 +106,8 @@ impl Pass {
                 && wish.rollout_id.as_ref().is_some_and(|id| stopped.contains(id));
         }
         // A lease that ended is decided about before a newer route takes the place of the one that it ended on.
-        self.report_ended(&wishes).await?;
         let live = self.routers.live();
+        self.report_ended(&wishes, &live).await?;
         for wish in &wishes {
             self.drifts.follow(wish, &live).await?;
         }
@@ -118,17 +118,20 @@ impl Pass {
 
     /// Reports leases that ended at a router, once the control part is whole again: whoever decides about it now would do so in
     /// vain while the router hears no beat.
-    async fn report_ended(&mut self, wishes: &[Route]) -> Result<(), store::Error> {
+    async fn report_ended(&mut self, wishes: &[Route], live: &[Live]) -> Result<(), store::Error> {
         if !self.hears_beats() {
             return Ok(());
         }
         let mut seen = BTreeSet::new();
         for wish in wishes.iter().filter(|wish| wish.rollout_id.is_some()) {
-            for (router, word) in self.routers.words(wish) {
-                if word != Some(Word { generation: wish.generation, held: Some(Held::Expired) }) {
+            let place = subject::key(&wish.tenant, &wish.model);
+            for router in live {
+                if self.routers.word(router, &place)
+                    != Some(Word { generation: wish.generation, held: Some(Held::Expired) })
+                {
                     continue;
                 }
-                let key = (router.to_string(), wish.generation);
+                let key = (router.0.to_string(), wish.generation);
                 if !self.ended.contains(&key) {
                     tracing::warn!(model = %wish.model, "router {} had no beat for {} s and serves {} of {} alone", key.0, wish.lease_seconds.unwrap_or(0), wish.stable, wish.model);
                     self.say(expired(wish, &key.0)).await?;

@@ -195,7 +195,7 @@ async fn a_router_that_vanished_is_remembered_when_its_words_are_over() {
     let heartbeat = Heartbeat { boot: "1".to_owned(), home: "h".to_owned(), beat_at: NOON, has_left: false };
     let word = Word { generation: 7, held: None };
     assert!(of_router.beat(&name, &heartbeat).await.unwrap());
-    of_router.adopt(&name, "1", ("t.m", word)).await.unwrap();
+    of_router.adopt(&name, "1", ("t.m", || Some(word))).await.unwrap();
     updater.sees(Bucket::Router, "both", |values| values.len() == 2).await;
     assert_eq!(roster.adopted(&name, &heartbeat, "t.m"), Some(word));
     updater.sees(Bucket::Router, "no value", |values| values.is_empty()).await;

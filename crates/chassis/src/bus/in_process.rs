@@ -240,7 +240,7 @@ fn swap(sender: &watch::Sender<Values>, key: &str, entry: Entry) -> Option<i64> 
         if values.get(key).map_or(0, |there| there.revision) != entry.revision {
             return false;
         }
-        Arc::make_mut(values).insert(key.to_owned(), Entry { revision, value: entry.value });
+        values.insert(key.to_owned(), Entry { revision, value: entry.value });
         true
     });
     is_put.then_some(revision)
@@ -398,5 +398,5 @@ fn lane(filters: &'static [&'static str]) -> &'static str {
 }
 
 fn values(kept: Vec<BusValue>) -> Values {
-    Arc::new(kept.into_iter().map(|kept| (kept.key, Entry { revision: kept.revision, value: kept.value })).collect())
+    kept.into_iter().map(|kept| (kept.key, Entry { revision: kept.revision, value: kept.value })).collect()
 }

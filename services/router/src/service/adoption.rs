@@ -1,10 +1,8 @@
 //! The loop that takes routes and confirms them, the same wherever they come from.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Entry, Values};
+use chassis::{Values, changes};
 use rollout::Route;
 use tokio::sync::mpsc;
 
@@ -21,27 +19,38 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 /// The last counts have this long when the router stops.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 
+/// Says that the router lives, and what it serves, until the process stops: a new route must not wait while a thousand old ones are
+/// said again.
+async fn live(life: Life, routes: Routes, feed: Feed) {
+    let mut beat = tokio::time::interval(BEAT_AGAIN);
+    loop {
+        let said = async {
+            beat.tick().await;
+            feed.beat(life.clock.now(), &routes).await;
+        };
+        tokio::select! { () = said => {}, () = life.stop.cancelled() => return }
+    }
+}
+
 /// Follows the feed until the process stops. Adoption waits for nothing: what was counted is sent by a task of its own.
 pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     let sampling = Sampling::new(feed.clone(), running.counts.clone(), life.clock.clone());
     let (adopted, fresh) = mpsc::unbounded_channel();
-    let sampler = life.tasks.spawn(sampling.run(running.routes.clone(), fresh));
+    let mut sampler = life.tasks.spawn(sampling.run(running.routes.clone(), fresh));
     life.tasks.spawn(holding::stops(life.clone(), running.routes.clone(), feed.clone()));
     life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), feed.clone()));
+    let alive = life.tasks.spawn(live(life.clone(), running.routes.clone(), feed.clone()));
     let mut routes = feed.routes();
-    let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), settled: BTreeMap::new() };
-    let mut beat = tokio::time::interval(BEAT_AGAIN);
+    let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), settled: Values::new() };
+    let mut again = tokio::time::interval(BEAT_AGAIN);
     routes.mark_changed();
     loop {
         tokio::select! {
-            _ = beat.tick() => {
-                feed.beat(life.clock.now(), &running.routes).await;
-                // A full disk may have room by now.
-                routes.mark_changed();
-            }
+            // A full disk may have room by now.
+            _ = again.tick() => routes.mark_changed(),
             changed = routes.changed() => {
                 if changed.is_err() { break }
-                let values = Arc::clone(&routes.borrow_and_update());
+                let values = routes.borrow_and_update().clone();
                 for route in taken.take(&values).await {
                     // A sampler that is gone stops with the process.
                     let _ = adopted.send(route);
@@ -55,7 +64,11 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     }
     drop(adopted);
     // What the last requests came to is worth a moment, and no more.
-    let _ = tokio::time::timeout(LAST_WORDS_LIMIT, sampler).await;
+    if tokio::time::timeout(LAST_WORDS_LIMIT, &mut sampler).await.is_err() {
+        sampler.abort();
+    }
+    // Its last word is that it has left.
+    let _ = alive.await;
     feed.leave(life.clock.now()).await;
 }
 
@@ -63,48 +76,61 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
 struct Taken {
     feed: Feed,
     routes: Routes,
-    /// By key, what was settled last: served, or older than what is served. A server that went back gives a revision twice.
-    settled: BTreeMap<String, Entry>,
+    /// What was settled last: served, or older than what is served. A server that went back gives a revision twice.
+    settled: Values,
 }
 
 impl Taken {
     /// Adopts what is new, with one write to the disk, and says what is on the disk now; gives the routes that are new.
     async fn take(&mut self, values: &Values) -> Vec<Route> {
         let mut offered = Vec::new();
-        for (key, entry) in values.iter().filter(|(key, entry)| self.settled.get(*key) != Some(entry)) {
+        let mut settled = values.clone();
+        for (key, entry) in changes(&self.settled, values) {
             match checked(key, &entry.value) {
-                Ok(route) => offered.push((key, entry, route)),
-                Err(error) => tracing::error!("the route {key} does not decode, so the last one stays: {error}"),
+                Ok(route) => offered.push((key, route)),
+                Err(error) => {
+                    tracing::error!("the route {key} does not decode, so the last one stays: {error}");
+                    self.leave(&mut settled, key);
+                }
             }
         }
         if offered.is_empty() {
+            self.settled = settled;
             return Vec::new();
         }
         // First the beat: a route must not be held for want of one that is there.
         self.feed.hear(&self.routes).await;
-        let adoptions = self.routes.adopt_all(offered.iter().map(|(_, _, route)| route.clone()).collect()).await;
-        let mut new = Vec::new();
-        for ((key, entry, route), adoption) in offered.into_iter().zip(adoptions) {
+        let adoptions = self.routes.adopt_all(offered.iter().map(|(_, route)| route.clone()).collect()).await;
+        let (mut new, mut said) = (Vec::new(), Vec::new());
+        for ((key, route), adoption) in offered.into_iter().zip(adoptions) {
             if let Adoption::Refused(reason) = &adoption {
                 // Not confirmed, and tried again with the next beat.
                 tracing::error!("the route {key} of generation {} is refused: {reason}", route.generation);
+                self.leave(&mut settled, key);
                 continue;
             }
-            self.settled.insert(key.clone(), entry.clone());
             if adoption == Adoption::Stale {
                 tracing::warn!(
                     "the route {key} of generation {} is older than the one that is served",
                     route.generation
                 );
             }
-            if let Some(word) = self.routes.word(&route.tenant, &route.model) {
-                self.feed.adopted(key, word).await;
-            }
+            said.push((route.tenant.clone(), route.model.clone()));
             if adoption == Adoption::Adopted {
                 new.push(route);
             }
         }
+        self.settled = settled;
+        self.feed.adopted(&self.routes, said.iter().map(|(tenant, model)| (tenant, model))).await;
         new
+    }
+
+    /// What stands at `key` is not settled: it is offered again.
+    fn leave(&self, settled: &mut Values, key: &String) {
+        match self.settled.get(key) {
+            Some(entry) => drop(settled.insert(key.clone(), entry.clone())),
+            None => drop(settled.remove(key)),
+        }
     }
 }
 

@@ -204,7 +204,7 @@ impl Control {
     /// Puts the routes where adoption sees them. One that the control plane does not name any more stays as it is.
     fn take(&self, table: &RouteTable) {
         self.choices.replace(table.choices.iter().map(|(key, choices)| (key.clone(), arms(choices))).collect());
-        self.values.send_if_modified(|values| offered(Arc::make_mut(values), table));
+        self.values.send_if_modified(|values| offered(values, table));
     }
 
     fn troubles(&self, failed: &Failed) {
@@ -235,7 +235,7 @@ fn arms(choices: &[Choice]) -> Vec<Arm> {
 }
 
 /// Notes what changed, counting the changes of each key; says whether anything did.
-fn offered(values: &mut BTreeMap<String, Entry>, table: &RouteTable) -> bool {
+fn offered(values: &mut Values, table: &RouteTable) -> bool {
     let mut has_changed = false;
     for (key, route) in &table.routes {
         let entry = values.entry(key.clone()).or_insert_with(|| Entry { revision: 0, value: String::new() });

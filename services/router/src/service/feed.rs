@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use chassis::{Bucket, Bus, Heartbeat, Roster, Say, Stamped, Stops, Trace, Values};
-use proto::serving::{Beat, Word};
-use rollout::{At, RouterName};
+use futures_util::{StreamExt as _, stream};
+use proto::serving::Beat;
+use rollout::{At, Model, RouterName, Tenant};
 use tokio::sync::watch;
 
 use super::control::Control;
 use crate::routes::Routes;
+
+/// A server that writes each word to its disk takes as many in the time of one.
+const WORDS_AT_ONCE: usize = 64;
 
 /// The other side of a router.
 #[derive(Debug, Clone)]
@@ -63,11 +67,8 @@ impl Feed {
             Ok(false) => tracing::error!("another router is called {}, so this one counts for nothing", local.name),
             Err(error) => tracing::warn!("can't say on the bus that {} lives: {error:#}", local.name),
         }
-        for route in routes.served().iter().filter(|route| route.rollout_id.is_some()) {
-            if let Some(word) = routes.word(&route.tenant, &route.model) {
-                self.adopted(&proto::subject::key(&route.tenant, &route.model), word).await;
-            }
-        }
+        let of_rollouts: Vec<_> = routes.served().into_iter().filter(|route| route.rollout_id.is_some()).collect();
+        self.adopted(routes, of_rollouts.iter().map(|route| (&route.tenant, &route.model))).await;
     }
 
     /// Stops as they are published.
@@ -87,13 +88,12 @@ impl Feed {
         }
     }
 
-    /// Says what of a route is on the disk.
-    pub(super) async fn adopted(&self, place: &str, word: Word) {
+    /// Says what of the routes of these models is on the disk.
+    pub(super) async fn adopted(&self, routes: &Routes, models: impl Iterator<Item = (&Tenant, &Model)>) {
         match self {
             Self::Bus(local) => {
-                if let Err(error) = local.roster.adopt(&local.name, &local.boot, (place, word)).await {
-                    tracing::warn!("can't say on the bus that {place} is at {}: {error:#}", word.generation);
-                }
+                let say = |(tenant, model)| local.adopted(routes, tenant, model);
+                stream::iter(models).for_each_concurrent(WORDS_AT_ONCE, say).await;
             }
             Self::Control(control) => control.has_news(),
         }
@@ -129,6 +129,14 @@ impl Feed {
 }
 
 impl Local {
+    async fn adopted(&self, routes: &Routes, tenant: &Tenant, model: &Model) {
+        let place = proto::subject::key(tenant, model);
+        let word = || routes.word(tenant, model);
+        if let Err(error) = self.roster.adopt(&self.name, &self.boot, (&place, word)).await {
+            tracing::warn!("can't say on the bus at which generation {place} is: {error:#}");
+        }
+    }
+
     fn heartbeat(&self, beat_at: At, has_left: bool) -> Heartbeat {
         Heartbeat { boot: self.boot.clone(), home: self.home.clone(), beat_at, has_left }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Heard;
-use proto::subject;
 use rollout::Route;
 
 use super::Life;
@@ -35,10 +34,8 @@ pub(super) async fn leases(life: Life, routes: Routes, feed: Feed) {
 
 /// Says what is held, as far as it is on disk.
 async fn say(routes: &Routes, feed: &Feed, held: &[Arc<Route>]) {
-    for route in held {
-        if let Some(word) = routes.word(&route.tenant, &route.model) {
-            feed.adopted(&subject::key(&route.tenant, &route.model), word).await;
-        }
+    if !held.is_empty() {
+        feed.adopted(routes, held.iter().map(|route| (&route.tenant, &route.model))).await;
     }
 }
 

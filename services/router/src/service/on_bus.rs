@@ -89,9 +89,7 @@ async fn alone() -> anyhow::Result<()> {
     let metrics = move || counts.prometheus_alone(routes.beat_age()) + &metrics.counters();
     admin::listen_alone(admin, Says { is_ready, metrics }, (&life.tasks, &life.stop)).await?;
     chassis::until_signal().await?;
-    life.stop.cancel();
-    life.tasks.close();
-    life.tasks.wait().await;
+    life.end().await;
     Ok(())
 }
 

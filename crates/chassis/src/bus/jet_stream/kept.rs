@@ -4,7 +4,7 @@
 //! everything, but not of a value that was put while it went on; where the server has gone back, that is said and counted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -67,7 +67,7 @@ impl Kept {
         let mut clocks = self.clocks();
         let put_at = |age: Duration| now.checked_sub(age).unwrap_or(now);
         clocks.put_at = found.iter().map(|(key, (_, age))| (key.clone(), put_at(*age))).collect();
-        let mut found: BTreeMap<_, _> = found.into_iter().map(|(key, (entry, _))| (key, entry)).collect();
+        let mut found: Values = found.into_iter().map(|(key, (entry, _))| (key, entry)).collect();
         for (key, entry) in clocks.meanwhile.take().unwrap_or_default() {
             if found.get(&key).is_none_or(|there| there.revision < entry.revision) {
                 clocks.put_at.insert(key.clone(), now);
@@ -78,9 +78,9 @@ impl Kept {
         let known = Values::clone(&self.values.borrow());
         self.tell_if_back(&known, &found, last);
         self.values.send_if_modified(|values| {
-            let is_other = **values != found;
+            let is_other = *values != found;
             if is_other {
-                *values = Arc::new(found);
+                *values = found;
             }
             is_other
         });
@@ -98,9 +98,7 @@ impl Kept {
         let is_newer = |values: &Values| values.get(key).is_none_or(|there| there.revision < entry.revision);
         if is_newer(&self.values.borrow()) {
             clocks.put_at.insert(key.to_owned(), now);
-            self.values.send_modify(|values| {
-                Arc::make_mut(values).insert(key.to_owned(), entry);
-            });
+            self.values.send_modify(|values| drop(values.insert(key.to_owned(), entry)));
         }
     }
 
@@ -157,11 +155,10 @@ impl Kept {
     fn remove(&self, keys: &[String]) {
         let mut clocks = self.clocks();
         self.values.send_if_modified(|values| {
-            let there: Vec<_> = keys.iter().filter(|key| values.contains_key(*key)).collect();
+            let there: Vec<_> = keys.iter().filter(|key| values.contains_key(key.as_str())).collect();
             if there.is_empty() {
                 return false;
             }
-            let values = Arc::make_mut(values);
             for key in there {
                 values.remove(key);
             }
@@ -173,7 +170,7 @@ impl Kept {
     }
 
     /// Says that an older state of the server's disk came back.
-    fn tell_if_back(&self, known: &Values, found: &BTreeMap<String, Entry>, last: i64) {
+    fn tell_if_back(&self, known: &Values, found: &Values, last: i64) {
         let is_older = |(key, known): &(&String, &Entry)| {
             known.revision > last || found.get(*key).is_some_and(|found| found.revision < known.revision)
         };
