@@ -37,7 +37,10 @@ mod telemetry;
 pub mod variables;
 mod wheel;
 
-pub use bus::jet_stream::{Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Size, Wanted, examine_bus, init};
+pub use bus::jet_stream::{
+    Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Remembered, SaidThere, Size, Wanted, examine_bus, init,
+    remembered,
+};
 pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values, changes};
 pub use clock::{Clock, Compared, Told, compare};
 pub use commit::{Commit, Say};

@@ -24,12 +24,12 @@ const TELLING: &str = "`notifier`, `tidegate up`";
 pub const VARIABLES: &[Variable] = &[
     variable(
         "TIDEGATE_NATS_URL",
-        "every service, `tidegate init`, `doctor`",
+        "every service, `tidegate init`, `restore`, `doctor`, `rollback --direct`",
         "`nats://USER:PASSWORD@HOST:4222`, or `nats://TOKEN@HOST:4222`; the servers of a cluster separated by commas. User, password and token are percent-encoded",
     ),
     variable(
         "TIDEGATE_DATABASE_URL_FILE",
-        "every service but `router`, `tidegate migrate`, `doctor`",
+        "every service but `router`, `tidegate migrate`, `restore`, `doctor`",
         "a file with `postgres://USER:PASSWORD@HOST/DATABASE`, which others may not read",
     ),
     variable(

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chassis::NatsUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollout::{Model, RouterName, Version};
 
@@ -118,9 +119,9 @@ pub(crate) enum Command {
     /// Go on to the next step without waiting for proof.
     Advance(Said),
     /// Take the traffic back now, because the version is bad.
-    Rollback(Said),
+    Rollback(Retreat),
     /// Take the traffic back now, for another reason than the version.
-    Cancel(Said),
+    Cancel(Retreat),
     /// Post an outcome that only you know, such as whether the task succeeded.
     Observe(ObserveArguments),
     /// List messages that could not be handled; show, replay or drop one.
@@ -145,6 +146,9 @@ pub(crate) enum Command {
         #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
         database_file: PathBuf,
     },
+    /// After the database was restored from a backup: say what it has forgotten, and count splits above all earlier ones. Run it
+    /// before the services start again.
+    Restore(RestoreArguments),
     /// Look whether everything is as it should be, and say what to do about what is not. Exit code 1: something fails.
     Doctor(DoctorArguments),
     /// Check a policy without a server; every problem is told with its line.
@@ -251,6 +255,16 @@ pub(crate) struct InitArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// The nats-server that the services meet over, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
+    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) nats: String,
+    /// A file with the address of the restored database, with the user who owns its tables.
+    #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
+    pub(crate) database_file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// The nats-server of the distributed form, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
     #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
@@ -322,6 +336,18 @@ pub(crate) struct Said {
     /// Why, for the records.
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retreat {
+    #[command(flatten)]
+    pub(crate) said: Said,
+    /// Say it on the nats-server itself: neither API nor database is needed.
+    #[arg(long, requires = "nats")]
+    pub(crate) direct: bool,
+    /// Where that is: `nats://USER:PASSWORD@HOST:4222`.
+    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) nats: Option<NatsUrl>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -17,7 +17,7 @@ mod say;
 pub(crate) mod show;
 pub(crate) mod versions;
 
-pub(crate) use say::say;
+pub(crate) use say::{say, take_back};
 
 /// A policy as it is sent: the name of one that the server knows, or the whole of a file that was checked here.
 fn policy_of(name_or_file: &str) -> anyhow::Result<Value> {

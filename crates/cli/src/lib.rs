@@ -4,7 +4,7 @@
 //! - `client`: the HTTP API with timeouts, and every failure as one clear line. Nothing else here opens a connection to it.
 //! - `commands`: one module for each thing that people ask for; `follow`, `watch` and `progress`: a rollout while it moves.
 //! - `lint`: policies, without a server; `verify`: logs against their hashes, while it is stopped.
-//! - `doctor`, `init`, `migrate`: what the distributed form meets over, looked at and set up.
+//! - `doctor`, `init`, `migrate`, `restore`: what the distributed form meets over, looked at, set up, and put back.
 //! - `demo`: two rollouts from beginning to end in one process, measured; `load` asks on its behalf.
 //! - `embedded`, `up`: every service in one process; `alone`: the router in one of its own.
 
@@ -22,6 +22,7 @@ mod lint;
 pub mod load;
 mod migrate;
 mod progress;
+mod restore;
 mod run;
 mod screen;
 pub mod up;

@@ -15,7 +15,7 @@ use crate::commands;
 use crate::embedded::Options;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{alone, demo, doctor, init, lint, migrate, up, verify, watch};
+use crate::{alone, demo, doctor, init, lint, migrate, restore, up, verify, watch};
 
 /// Does what the command line of this process says: the whole of `main`.
 #[must_use]
@@ -78,13 +78,14 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Pause(said) => commands::say(&client, screen, Verb::Pause, &said).await,
         Command::Resume(said) => commands::say(&client, screen, Verb::Resume, &said).await,
         Command::Advance(said) => commands::say(&client, screen, Verb::Advance, &said).await,
-        Command::Rollback(said) => commands::say(&client, screen, Verb::Rollback, &said).await,
-        Command::Cancel(said) => commands::say(&client, screen, Verb::Cancel, &said).await,
+        Command::Rollback(retreat) => commands::take_back(&client, screen, Verb::Rollback, retreat).await,
+        Command::Cancel(retreat) => commands::take_back(&client, screen, Verb::Cancel, retreat).await,
         Command::Observe(observe) => commands::observe::run(&client, screen, observe).await,
         Command::Parked { shown, verb } => commands::parked::run(&client, screen, shown.output, verb).await,
         Command::Verify { data } => verify::run(screen, &data).await,
         Command::Init(asked) => init::run(screen, &asked).await,
         Command::Migrate { database_file } => migrate::run(screen, &database_file).await,
+        Command::Restore(asked) => restore::run(screen, &asked).await,
         Command::Doctor(asked) => doctor::run(&client, screen, &asked).await,
         Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
         Command::Completions { shell } => completions(shell),

@@ -208,7 +208,8 @@ pub struct Before {
 /// What the step read beside the row, in the same transaction; part of the log, so that folding needs nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seen {
-    /// The generation of the model's route; 0 when it has none.
+    /// What the next generation of the model's route has to exceed: that of the route, and all of earlier incarnations; 0 when
+    /// there was none.
     #[serde(default)]
     pub generation: i64,
     /// The model's route.

@@ -26,7 +26,7 @@ pub use plan::{
     Gate, Health, ModelSpec, Off, OnDrift, OnLeaseExpired, PageResolve, Plan, Smoke, Step, Strategy, WhenLive, Workload,
 };
 pub use policy::{Origin, Policy, PolicyError, PolicyStep, Problem, Row};
-pub use route::{Arm, Direction, GENERATION_MAX, Match, NoKey, Route};
+pub use route::{Arm, Direction, GENERATION_MAX, INCARNATION, Match, NoKey, Route};
 pub use row::{MACHINE, Request, Rollout};
 pub use split::{Share, Split, WHOLE};
 pub use stage::Stage;

@@ -15,6 +15,8 @@ use crate::split::{Share, WHOLE};
 
 /// Generations are below this, so that one is exact wherever it is read, as a double too, and there is always a higher one.
 pub const GENERATION_MAX: i64 = 1 << 52;
+/// Generations of one incarnation of the database: with each restore the next one begins, above all that a target can know.
+pub const INCARNATION: i64 = 1 << 40;
 
 /// How far a route may go: `back` never raises a candidate, and locks its rollout out for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -165,6 +165,8 @@ reads! {
     chassis::last_position as last_position() -> i64;
     /// How many messages stand behind `position`, counted up to `most`, and when the first of them was said.
     chassis::waiting as waiting(position: i64, most: i64) -> (i64, Option<At>);
+    /// Whether a service here has said this message, as far as that is kept.
+    relay::is_said as is_said(message_id: &str) -> bool;
     /// How many rows of a service wait for a relay, counted up to `most`, and when the first of them was said.
     relay::unpublished as unpublished(service: &str, most: i64) -> (i64, Option<At>);
     /// The last place in its stream of what a service has published, as far as its subjects begin with `lane`.

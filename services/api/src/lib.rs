@@ -3,6 +3,7 @@
 
 mod active;
 mod canary_deployment;
+mod direct;
 mod events;
 mod guard;
 mod internal;
@@ -34,6 +35,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post, put};
 use chassis::{Core, Environment};
 
+pub use direct::{Direct, Stopped, stop_directly};
 pub use listener::listen;
 
 /// Runs the service on `TIDEGATE_LISTEN`; an address that can't be used stops the process.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::http::StatusCode;
-use chassis::{Bucket, Core, Roster, Say, Stamped, Trace, say_now};
+use chassis::{Bucket, Bus, Clock, Core, Roster, Say, Stamped, Trace, say_now};
 use proto::http::Commanded;
 use proto::serving::{Held, Word};
 use proto::{Message, RolloutCommand, subject};
@@ -110,9 +110,7 @@ pub(crate) async fn blind(
     text: &str,
     command: impl FnOnce(&Route) -> Option<RolloutCommand>,
 ) -> Answer<(StatusCode, Json<Commanded>)> {
-    let there = on_the_way(core, |route| {
-        route.rollout_id.as_ref().is_some_and(|id| id.as_str() == text) || route.model.as_str() == text
-    });
+    let there = on_the_way(&core.bus, |route| is_called(route, text));
     let said = there.and_then(|route| Some((command(&route)?, route)));
     let Some((command, route)) = said else {
         return Err(Refusal::unavailable(
@@ -120,14 +118,14 @@ pub(crate) async fn blind(
         ));
     };
     Stop::new(command, None).say(core).await?;
-    let applied = held(core, &route).await;
+    let applied = held(&core.bus, &core.clock, &route).await;
     let status = if applied { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(Commanded { applied, rollout: None })))
 }
 
 /// The route on the bus that gives a candidate traffic, and is the one that is looked for.
-pub(crate) fn on_the_way(core: &Core, is_it: impl Fn(&Route) -> bool) -> Option<Route> {
-    let routes = core.bus.watch(Bucket::Route);
+pub(crate) fn on_the_way(bus: &Bus, is_it: impl Fn(&Route) -> bool) -> Option<Route> {
+    let routes = bus.watch(Bucket::Route);
     let routes = routes.borrow();
     let mut routes = routes.values().filter_map(|entry| serde_json::from_str::<Route>(&entry.value).ok());
     routes.find(|route| {
@@ -135,14 +133,19 @@ pub(crate) fn on_the_way(core: &Core, is_it: impl Fn(&Route) -> bool) -> Option<
     })
 }
 
+/// Whether people mean this route by the id of a rollout, or by the name of a model.
+pub(crate) fn is_called(route: &Route, text: &str) -> bool {
+    route.rollout_id.as_ref().is_some_and(|id| id.as_str() == text) || route.model.as_str() == text
+}
+
 /// Waits until every live router says, from its disk, that it holds the route's candidates or has a newer route.
-pub(crate) async fn held(core: &Core, route: &Route) -> bool {
-    let (roster, place) = (Roster::new(&core.bus), subject::key(&route.tenant, &route.model));
+pub(crate) async fn held(bus: &Bus, clock: &Clock, route: &Route) -> bool {
+    let (roster, place) = (Roster::new(bus), subject::key(&route.tenant, &route.model));
     let mut said = roster.said();
     let confirmed = async {
         loop {
             said.mark_unchanged();
-            let words = roster.words(core.clock.now(), &place);
+            let words = roster.words(clock.now(), &place);
             let is_held = |word: Word| word.held == Some(Held::Stopped) || word.generation > route.generation;
             if !words.is_empty() && words.iter().all(|(_, word)| word.is_some_and(is_held)) {
                 return;

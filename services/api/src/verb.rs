@@ -20,7 +20,7 @@ use crate::stop::{self, Stop};
 /// Who handles the words.
 const SCHEDULER: &str = "stage-scheduler";
 /// Who speaks where nobody has a key.
-const LOCAL: &str = "local";
+pub(crate) const LOCAL: &str = "local";
 
 /// A stop that can't be checked against the database by then goes by what the bus knows.
 const READ_LIMIT: Duration = Duration::from_millis(200);
@@ -71,7 +71,7 @@ async fn said(core: &Core, asked: &Asked<'_>, row: &Rollout, word: Word) -> Answ
         None if is_new(core, row, &word).await? && verb.turns_back() => {
             let stop = Stop::new(spoken(row, word), asked.key_row(core)?);
             let (id, serving) =
-                (stop.id.clone(), stop::on_the_way(core, |route| route.rollout_id.as_ref() == Some(&row.id)));
+                (stop.id.clone(), stop::on_the_way(&core.bus, |route| route.rollout_id.as_ref() == Some(&row.id)));
             if !stop.say(core).await? {
                 return unrecorded(core, row, serving).await;
             }
@@ -103,7 +103,7 @@ async fn said(core: &Core, asked: &Asked<'_>, row: &Rollout, word: Word) -> Answ
 /// The answer to a stop that the database did not take in time: whether the routers hold the rollout all the same.
 async fn unrecorded(core: &Core, row: &Rollout, serving: Option<Route>) -> Answer<(StatusCode, Json<Commanded>)> {
     let applied = match serving {
-        Some(route) => stop::held(core, &route).await,
+        Some(route) => stop::held(&core.bus, &core.clock, &route).await,
         None => false,
     };
     let status = if applied { StatusCode::OK } else { StatusCode::ACCEPTED };

@@ -108,7 +108,7 @@ fn logged(asked: &Asked<'_>, next: &Rollout, first: bool, now: At) -> Transition
 
 /// The route that the decision wishes for: a new split, or, once the rollout is over, what is left without it.
 fn wish(asked: &Asked<'_>, next: &Rollout, intents: &[Intent], now: At) -> Option<Change> {
-    let read = asked.fact.seen.generation;
+    let seen = asked.fact.seen.generation;
     let split = intents.iter().find_map(|intent| match intent {
         Intent::ApplySplit { generation, direction, split } if *generation != asked.row().generation => {
             Some((*generation, *direction, split))
@@ -134,12 +134,12 @@ fn wish(asked: &Asked<'_>, next: &Rollout, intents: &[Intent], now: At) -> Optio
             lease_seconds: None,
             sample_ms: None,
             on_drift: OnDrift::Restore,
-            ..bare(next, read + 1)
+            ..bare(next, seen + 1)
         }
     } else {
         return None;
     };
-    Some(Change::Wish { route: Box::new(route), from_generation: read, at: now })
+    Some(Change::Wish { route: Box::new(route), from_generation: asked.scene.place.route_generation(), at: now })
 }
 
 /// A route of the rollout's model without arms.

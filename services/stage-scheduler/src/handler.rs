@@ -2,7 +2,7 @@
 
 use chassis::{Cause, Commit, Consumer, Failure, Handler, Incoming, MOVED_SINCE, consumers, still_there};
 use proto::{EvaluationFinished, Message, PromotionRequested, RouteNews};
-use rollout::{At, Before, Fact, Refusal, Request, Rollout, RolloutId, Route, Seen, Stage, What, decide};
+use rollout::{At, Before, Fact, INCARNATION, Refusal, Request, Rollout, RolloutId, Route, Seen, Stage, What, decide};
 use store::{Change, Due, RefusalRow, Rows, Scene, Store};
 use uuid::Uuid;
 
@@ -135,7 +135,8 @@ async fn settled(rows: &mut Rows<'_>, news: &RouteNews, now: At) -> Result<Commi
         return Ok(Commit::refused(Refusal::OlderGeneration.to_string()));
     }
     let Some(found) = news.found.filter(|found| *found >= from_generation) else { return Ok(Commit::applied()) };
-    let route = Box::new(Route { generation: found.saturating_add(1), ..route });
+    let above = rows.beat().await?.incarnation.saturating_mul(INCARNATION).max(found);
+    let route = Box::new(Route { generation: above.saturating_add(1), ..route });
     Ok(Commit::applied().change(Change::Wish { route, from_generation, at: now }))
 }
 
@@ -203,7 +204,7 @@ pub(crate) fn seen(scene: &Scene) -> Seen {
     // Only who leaves the queue needs the others and copies the split before; later facts need not carry them into the log.
     let queued = rollout.stage == Stage::Queued;
     Seen {
-        generation: place.route.as_ref().map_or(0, |route| route.generation),
+        generation: place.generation(),
         route: place.route.as_ref().filter(|_| queued).map(|route| Before {
             stable: route.stable.clone(),
             arms: route.arms.iter().filter(|arm| arm.basis_points != rollout::Share::ZERO).cloned().collect(),

@@ -12,6 +12,7 @@ mod messages;
 mod publish;
 mod queue;
 pub(crate) mod relay;
+mod remembered;
 mod repair;
 mod server;
 mod step;
@@ -30,6 +31,7 @@ pub use connection::Connection;
 pub use examine::examine_bus;
 pub use init::{Done, Wanted, init};
 pub use messages::Messages;
+pub use remembered::{Remembered, SaidThere, remembered};
 pub use server::{Answer, Found, Server};
 pub use streams::Size;
 

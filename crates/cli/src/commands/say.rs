@@ -1,10 +1,11 @@
 //! Words that are said to a live rollout: `rollback`, `cancel`, `approve` and the others.
 
+use api::{Direct, stop_directly};
 use proto::http::{Command, Commanded};
 use rollout::{Stage, Verb};
 
 use super::promote::who;
-use crate::arguments::Said;
+use crate::arguments::{Retreat, Said};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::progress;
@@ -22,6 +23,22 @@ pub(crate) async fn say(client: &Client, screen: Screen, verb: Verb, said: &Said
     screen.line(match &commanded.rollout {
         Some(rollout) if !is_retreat => progress::line(rollout),
         _ => retreat(&commanded),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Says `rollback` or `cancel`, through the API or on the bus itself.
+pub(crate) async fn take_back(client: &Client, screen: Screen, verb: Verb, asked: Retreat) -> anyhow::Result<Exit> {
+    let Some(nats) = asked.nats.filter(|_| asked.direct) else { return say(client, screen, verb, &asked.said).await };
+    let Said { which, reason } = asked.said;
+    let stopped = stop_directly(Direct { nats, which: which.which.to_string(), verb, actor: who(), reason }).await?;
+    let stable = &stopped.route.stable;
+    screen.line(if stopped.applied {
+        format!("applied: true; every live router has confirmed that {stable} serves everything")
+    } else {
+        format!(
+            "applied: false; it was said, but not every live router has confirmed yet that {stable} serves everything"
+        )
     })?;
     Ok(Exit::Done)
 }

@@ -33,6 +33,11 @@ pub(crate) async fn say(
     positions(&rows)
 }
 
+pub(crate) async fn is_said(on: &mut Connection, message_id: &str) -> Result<bool, Error> {
+    let row = sqlx::query("select 1 from outbox where message_id = $1").bind(message_id).fetch_optional(on).await;
+    row.map(|row| row.is_some()).map_err(Error::of("look for a message"))
+}
+
 pub(crate) const CLAIM: &str = concat!(
     "update outbox set claimed_until = $3 where ",
     among!(

@@ -37,14 +37,15 @@ pub(crate) async fn by_id(on: &mut Connection, id: &RolloutId) -> Result<Option<
     row.as_ref().map(rollout).transpose()
 }
 
-/// What a step sees beside a rollout: its salt, its route, the other live rollout of its model, and the end of its log.
+/// What a step sees beside a rollout: its salt, its route, the other live rollout of its model, the incarnation of the database, and
+/// the end of its log.
 macro_rules! select_scene {
     ($($tail:expr),+) => {
         select_rollout!(
             with ", salt, (select spec from route where route.tenant = rollout.tenant and route.model = rollout.model), \
             (select id || ' ' || stage from rollout as other where other.tenant = rollout.tenant and other.model = rollout.model \
             and other.id <> rollout.id and other.stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')), \
-            (select hash from transition where rollout_id = rollout.id and transition.version = rollout.version)",
+            (select incarnation from beat where one = 1), (select hash from transition where rollout_id = rollout.id and transition.version = rollout.version)",
             $($tail),+
         )
     };
@@ -102,7 +103,7 @@ async fn scenes(on: &mut Connection, statement: &'static str, of: &str) -> Resul
 
 fn seen(row: &Row) -> Result<Seen, Error> {
     let scene = Scene { rollout: rollout(row)?, salt: get(row, 24)?, place: place(row, 25)? };
-    Ok((scene, get(row, 27)?))
+    Ok((scene, get(row, 28)?))
 }
 
 /// What a new rollout of the model finds there; nothing when the rollout itself is there.
@@ -115,8 +116,8 @@ pub(crate) async fn place_of(
     let row = sqlx::query(
         "select (select spec from route where tenant = $1 and model = $2), \
          (select id || ' ' || stage from rollout where tenant = $1 and model = $2 \
-         and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')) \
-         where not exists (select 1 from rollout where id = $3)",
+         and stage not in ('queued', 'completed', 'rolled_back', 'rejected', 'superseded', 'cancelled')), \
+         (select incarnation from beat where one = 1) where not exists (select 1 from rollout where id = $3)",
     )
     .bind(tenant.as_str())
     .bind(model.as_str())
@@ -135,7 +136,8 @@ fn place(row: &Row, from: usize) -> Result<Place, Error> {
         Ok((id, Stage::named(stage).ok_or_else(|| bad("stage", &stage))?))
     });
     let route: Option<String> = get(row, from)?;
-    Ok(Place { route: route.map(|text| stored("route", &text)).transpose()?, live: live.transpose()? })
+    let route = route.map(|text| stored("route", &text)).transpose()?;
+    Ok(Place { route, live: live.transpose()?, incarnation: get(row, from + 2)? })
 }
 
 /// The model's live rollout, else its latest one.

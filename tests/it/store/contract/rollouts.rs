@@ -265,7 +265,7 @@ async fn the_log_has_no_gap() {
 async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
     with_store(async |store| {
         let row = rollout("a", "m", Stage::Queued);
-        let nothing = Place { route: None, live: None };
+        let nothing = Place { route: None, live: None, incarnation: 0 };
         let scene = async || store.reader().await.unwrap().rows().scene(&row.id).await.unwrap();
         let place =
             async |but| store.reader().await.unwrap().rows().place_of(&tenant(), &model("m"), &id(but)).await.unwrap();
@@ -283,7 +283,7 @@ async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
         }
         let wished = route("m", 3);
         done(&store, Change::Wish { route: Box::new(wished.clone()), from_generation: 0, at: NOON }).await;
-        let there = Place { route: Some(wished), live: Some((id("live"), Stage::Gated)) };
+        let there = Place { route: Some(wished), live: Some((id("live"), Stage::Gated)), incarnation: 0 };
         assert_eq!(place("b").await, Some(there.clone()));
         assert_eq!(scene().await, Some(Scene { rollout: row.clone(), salt, place: there }));
     })
