@@ -8,6 +8,8 @@ use crate::house::{House, Upstream};
 use crate::traffic;
 
 mod doctor;
+mod full;
+mod gone;
 mod kills;
 mod many;
 mod outages;
@@ -16,6 +18,7 @@ mod plant;
 mod points;
 mod replicas;
 mod roles;
+mod stalled;
 mod story;
 mod twice;
 

@@ -11,6 +11,7 @@ mod chassis;
 mod checker;
 mod cli_only;
 mod demo;
+mod disk;
 mod distributed;
 mod events;
 mod exposure;

@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// When it all begins.
 const BEGIN: At = At(1_800_000_000_000);
 /// Seeds of one test.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_000;
 /// So many faults a seed are the least, all in all.
 const FAULTS_OF_A_SEED: u64 = 50;
 /// Every way in which a rollout can end: faults must not be so many that nothing goes through.

@@ -171,6 +171,25 @@ fn each_outage_points_to_a_test_that_exists() {
     rows.iter().for_each(|line| all_exist(line, &names));
 }
 
+/// What the tests of a fault may have to wait for.
+const LATER: [&str; 4] = ["compose", "access", "HAProxy", "nginx"];
+
+#[test]
+fn each_fault_points_to_a_test_that_exists_or_to_what_it_waits_for() {
+    let text = std::fs::read_to_string(root().join("docs/FAULTS.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| F")).collect();
+    // Those of the specification's catalogue, in its order.
+    let numbers: Vec<_> = rows.iter().map(|row| row.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(numbers, (1..=50).map(|number| format!("F{number}")).collect::<Vec<_>>());
+    let names = test_names();
+    for row in rows {
+        let shown = row.rsplit('|').nth(1).unwrap();
+        if shown.contains('`') || !LATER.iter().any(|later| shown.contains(later)) {
+            all_exist(row, &names);
+        }
+    }
+}
+
 /// Names that begin as our variables do.
 fn variables(text: &str) -> BTreeSet<String> {
     let is_of_name = |letter: &char| letter.is_ascii_uppercase() || *letter == '_';

@@ -2,7 +2,8 @@
 //! neither the places nor the switches, whatever its environment says.
 //!
 //! `TIDEGATE_FAILPOINT=step_before_commit:kill@3,router_before_save:pause` arms them: `kill` ends the process at once, as
-//! `kill -9` does (`@N`: when the place is reached for the Nth time), `error` fails what is being done, `pause` never goes on.
+//! `kill -9` does, `hold` has it stand still until it gets the signal `CONT` (`@N` behind either: when the place is reached for the
+//! Nth time), `error` fails what is being done, `pause` never goes on.
 //! `thrice:on` delivers every message three times, late and in random order, which the design allows.
 //! `no_dedupe:on`, `mark_first:on` and `publish_last:on` break the design on purpose, so that whoever checks it can be checked.
 //! `TIDEGATE_FAILPOINT_HITS` names a file that gets a line for each place that is reached.
@@ -136,14 +137,25 @@ mod points {
             None => Ok(()),
             Some("error") => Err(Failure::Later(format!("fail point {place}"))),
             Some("pause") => std::future::pending().await,
-            Some("kill") => std::process::abort(),
             Some(action) => {
-                let at = action.strip_prefix("kill@").and_then(|at| at.parse::<u64>().ok());
-                if at.expect("a fail point's action is kill, kill@N, error or pause") == hits {
-                    std::process::abort();
+                let (what, nth) = action.split_once('@').unwrap_or((action, ""));
+                let nth = if nth.is_empty() { hits } else { nth.parse().expect("behind `@` is a number") };
+                if nth == hits {
+                    end_or_hold(what);
                 }
                 Ok(())
             }
+        }
+    }
+
+    fn end_or_hold(what: &str) {
+        match what {
+            "kill" => std::process::abort(),
+            "hold" => {
+                let me = std::process::id().to_string();
+                std::process::Command::new("kill").args(["-s", "STOP", &me]).status().expect("there is a `kill`");
+            }
+            _ => panic!("a fail point's action is kill, hold, error or pause, and not `{what}`"),
         }
     }
 

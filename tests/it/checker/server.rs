@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{Config, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use rollout::{At, Route};
 use store::{Reader, Said};
@@ -45,6 +45,28 @@ impl Server {
             said.extend(told.into_iter().filter(|told| known.insert(told.message_id.clone())));
         }
         said.sort_by_key(|said| said.created_at);
+    }
+
+    /// The ids of all that services have said through an outbox.
+    pub(crate) async fn ids(&self) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        for stream in ["TG_CMD", "TG_LOOP", "TG_NEWS"] {
+            ids.extend(self.ids_of(stream).await);
+        }
+        ids
+    }
+
+    /// The ids of what one stream holds.
+    pub(crate) async fn ids_of(&self, stream: &str) -> BTreeSet<String> {
+        self.told(stream).await.into_iter().map(|said| said.message_id).collect()
+    }
+
+    /// Has a stream forget all that it holds, by a message that nobody takes.
+    pub(crate) async fn overwrite(&self, stream: &str, subject: &'static str) {
+        let before = self.stream(stream).await.cached_info().config.clone();
+        self.0.update_stream(Config { max_messages: 1, ..before.clone() }).await.unwrap();
+        self.0.publish(subject, "".into()).await.unwrap().await.unwrap();
+        self.0.update_stream(before).await.unwrap();
     }
 
     /// I1, I4, I13: nothing waits anywhere, and the routers follow what was wished for.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::stream::Config;
 use serde_json::{Value, json};
 
-use super::plant::Plant;
+use super::plant::{Plant, Process};
 use super::{served, steps};
 use crate::house::{House, LIMIT, eventually};
 use crate::witness::Witness;
@@ -169,15 +169,15 @@ async fn f36_without_a_beat_the_candidate_is_gone_after_its_lease_whoever_is_dea
     let half = json!({"policy": {"name": "half", "lease": "15s", "steps": [{"split": 50, "dwell": "1h"}, {"split": 100, "dwell": "0s"}]}});
     let id = plant.promote("2", &half).await;
     let path = format!("/v1/rollouts/{id}");
-    for dead in ["nats", "postgres"] {
+    for dead in ["stage-scheduler", "nats", "postgres"] {
         plant.house.until(&path, |rollout| rollout["stage"] == "observing").await;
         eventually("the candidate serves", async || candidates(&plant.house).await > 5).await;
         let version = plant.house.get(&path).await.1["version"].as_i64();
         let since = Instant::now();
-        if dead == "nats" {
-            plant.nats.kill();
-        } else {
-            plant.postgres.crash();
+        match dead {
+            "nats" => plant.nats.kill(),
+            "postgres" => plant.postgres.crash(),
+            service => plant.one(service, 0).kill(),
         }
         let mut last_seen = Duration::ZERO;
         loop {
@@ -190,10 +190,10 @@ async fn f36_without_a_beat_the_candidate_is_gone_after_its_lease_whoever_is_dea
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert!(last_seen <= LEASE + Duration::from_secs(2), "with {dead} dead it answered for {last_seen:?}");
-        if dead == "nats" {
-            plant.nats.start_again();
-        } else {
-            plant.postgres.start_again();
+        match dead {
+            "nats" => plant.nats.start_again(),
+            "postgres" => plant.postgres.start_again(),
+            service => plant.one(service, 0).start_again(),
         }
         // It comes back only by a decision.
         plant
@@ -251,5 +251,31 @@ async fn f37_a_rollback_needs_no_bus_when_routers_can_ask_the_api() {
     let ended = plant.house.ended(&id).await;
     assert_eq!(ended["stage"], "rolled_back", "{ended}");
     assert_eq!(users.stop().await, 0, "requests that no router answered well");
+    assert_eq!(plant.violations(&witness).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f37_a_rollback_needs_neither_api_nor_database_when_it_is_said_on_the_bus() {
+    let (mut plant, witness) = (Plant::of(2, &[]).await, Witness::default());
+    let _upstreams = served(&plant.house).await;
+    let id = plant.promote("2", &steps(&[100], "10m")).await;
+    plant.house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;
+    plant.quiet().await;
+    plant.processes.iter_mut().filter(|process| process.name != "router").for_each(Process::kill);
+    plant.postgres.crash();
+    assert_eq!(candidates(&plant.house).await, 40);
+    let rollback = ["rollback", "reranker", "--direct", "--reason", "bad"];
+    let out = plant.tidegate(&rollback);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(said.starts_with("applied: true; "), "{said}{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(candidates(&plant.house).await, 0);
+    plant.postgres.start_again();
+    plant.processes.iter_mut().filter(|process| process.name != "router").for_each(Process::start_again);
+    plant.until_ready().await;
+    let ended = plant.house.ended(&id).await;
+    assert_eq!((&ended["stage"], candidates(&plant.house).await), (&json!("rolled_back"), 0), "{ended}");
+    let out = plant.tidegate(&rollback);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), said.contains("there is nothing to take back")), (Some(1), true), "{said}");
     assert_eq!(plant.violations(&witness).await, Vec::<String>::new());
 }

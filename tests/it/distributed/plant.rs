@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +26,9 @@ pub(super) const SERVICES: [&str; 8] =
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Ports below those that the system gives to clients: a process that is started again finds its own free.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// Of a PostgreSQL for so many processes.
+pub(super) const SETTINGS: &[&str] = &["fsync=off", "max_connections=200"];
 
 /// All processes, and what they meet over.
 pub(super) struct Plant {
@@ -58,7 +61,11 @@ impl Plant {
 
     /// So many replicas of each service, with more in the environment of all.
     pub(super) async fn of(replicas: usize, variables: &[(&str, &str)]) -> Self {
-        let (nats, postgres) = (Nats::start(), Postgres::start_with(&["fsync=off", "max_connections=200"]));
+        Self::over((Nats::start(), Postgres::start_with(SETTINGS)), replicas, variables).await
+    }
+
+    /// The same over servers that are there.
+    pub(super) async fn over((nats, postgres): (Nats, Postgres), replicas: usize, variables: &[(&str, &str)]) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let database = secret(folder.path(), &postgres.url());
         let shared =
@@ -190,6 +197,33 @@ impl Plant {
         store.close().await;
     }
 
+    /// Whether everything that a service has committed is published.
+    pub(super) async fn is_published(&self, service: &str) -> bool {
+        let store = self.store().await;
+        let waiting = store.reader().await.unwrap().rows().unpublished(service, 1).await.unwrap().0;
+        store.close().await;
+        waiting == 0
+    }
+
+    /// What the streams hold of messages that the database does not know.
+    pub(super) async fn forgotten(&self) -> Vec<String> {
+        let (store, mut forgotten) = (self.store().await, Vec::new());
+        for id in self.server().await.ids().await {
+            if !store.reader().await.unwrap().rows().is_said(&id).await.unwrap() {
+                forgotten.push(id);
+            }
+        }
+        store.close().await;
+        forgotten
+    }
+
+    /// Runs a word of the command line beside the servers of this plant.
+    pub(super) fn tidegate(&self, words: &[&str]) -> Output {
+        let mut command = command("tidegate");
+        command.args(words).env("TIDEGATE_NATS_URL", self.nats.url());
+        command.env("TIDEGATE_DATABASE_URL_FILE", self.house.data().join("database")).output().unwrap()
+    }
+
     /// Tells processes to end, and waits until each has ended well.
     pub(super) fn end(&mut self, is_meant: impl Fn(&Process) -> bool) {
         let mut meant: Vec<_> = self.processes.iter_mut().filter(|process| is_meant(process)).collect();
@@ -256,6 +290,22 @@ impl Process {
 
     pub(super) fn signal(&self, signal: &str) {
         Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
+    }
+
+    /// Whether it stands still, as a signal has told it.
+    pub(super) fn is_held(&self) -> bool {
+        self.about("stat").rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+    }
+
+    /// What it holds in memory.
+    pub(super) fn resident_mib(&self) -> u64 {
+        let status = self.about("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
+    }
+
+    fn about(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
     /// Whether it has ended by itself.

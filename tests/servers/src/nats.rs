@@ -44,7 +44,11 @@ pub struct Nats {
 impl Nats {
     /// Starts one.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// The same in a folder, which goes with it.
+    pub fn start_in(folder: TempDir) -> Self {
         let (child, port) = spawn(folder.path(), None);
         Self { child, folder, port }
     }

@@ -37,8 +37,12 @@ impl Postgres {
 
     /// One with settings of its own.
     pub fn start_with(settings: &[&str]) -> Self {
-        let template = template();
-        let folder = open_folder();
+        Self::start_in(tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// The same in a folder, which goes with it.
+    pub fn start_in(folder: TempDir, settings: &[&str]) -> Self {
+        let (template, folder) = (template(), opened(folder));
         copy(&template, &folder.path().join("data"));
         std::fs::create_dir(folder.path().join("socket")).unwrap();
         give_away(folder.path());
@@ -100,6 +104,29 @@ impl Postgres {
         self.child.wait().unwrap();
     }
 
+    /// A copy of what one that is down has on disk, to be put back.
+    pub fn copy_data(&self) -> TempDir {
+        let backup = open_folder();
+        copy(&self.data(), &backup.path().join("data"));
+        backup
+    }
+
+    /// Puts a copy into the place of what one that is down has on disk.
+    pub fn put_back(&self, backup: &TempDir) {
+        std::fs::remove_dir_all(self.data()).unwrap();
+        copy(&backup.path().join("data"), &self.data());
+        give_away(self.folder.path());
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Whether it has ended by itself, as it does when it can't write what has happened.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Starts it over what it has on disk, at the same address.
     pub fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), &self.settings);
@@ -142,7 +169,10 @@ fn program(name: &str) -> Command {
 
 /// A folder with a short name, as the names of sockets must be, which the server's user can enter.
 fn open_folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    opened(tempfile::tempdir().unwrap())
+}
+
+fn opened(folder: TempDir) -> TempDir {
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     folder
 }
