@@ -11,6 +11,7 @@ pub(crate) struct Disk(TempDir);
 
 impl Disk {
     /// One of a size such as `16m`; none where the machine does not let this test mount one, which it says.
+    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     pub(crate) fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");

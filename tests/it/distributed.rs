@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::house::{House, Upstream};
 use crate::traffic;
 
+mod cluster;
 mod doctor;
 mod full;
 mod gone;

@@ -120,7 +120,7 @@ async fn run_all(first: u64) {
         assert!(run.wrong.is_empty(), "TIDEGATE_SEED={seed}: {:#?}", run.wrong);
     }
     let (seeds, sum) = (seeds.end - seeds.start, faults.values().sum::<u64>());
-    println!("{seeds} seeds, {sum} faults: {faults:#?}, rollouts: {ends:#?}");
+    println!("simulated {seeds} seeds with {sum} faults: {faults:?}; rollouts: {ends:?}");
     if seeds >= SEEDS {
         assert!(sum >= seeds * FAULTS_OF_A_SEED, "too few faults");
         assert!(ENDS.iter().all(|end| ends.contains_key(end)), "some rollouts never end in that way");

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ::chassis::{Bucket, Entry, Heard, Heartbeat, Roster};
+use ::chassis::{Bucket, Entry, Heard, Heartbeat, Roster, Values};
 use async_nats::jetstream::stream::Config;
 use proto::serving::Word;
 
@@ -88,7 +88,7 @@ async fn a_value_of_a_router_is_over_with_its_age() {
     let since = Instant::now();
     peer.set(Bucket::Router, "r", "1").await.unwrap();
     assert!(peer.is_fresh(Bucket::Router, "r"));
-    peer.sees(Bucket::Router, "no value", |values| values.is_empty()).await;
+    peer.sees(Bucket::Router, "no value", Values::is_empty).await;
     assert!(since.elapsed() >= Duration::from_millis(1_500), "{:?}", since.elapsed());
     assert!(!peer.is_fresh(Bucket::Router, "r"));
     // A key that is over is put as one that never was.
@@ -102,7 +102,7 @@ async fn a_value_that_was_deleted_is_put_anew() {
     peer.set(Bucket::Router, "r", "1").await.unwrap();
     let store = served.nats.jetstream().await.get_key_value("tg_router").await.unwrap();
     store.delete("r").await.unwrap();
-    peer.sees(Bucket::Router, "no value", |values| values.is_empty()).await;
+    peer.sees(Bucket::Router, "no value", Values::is_empty).await;
     assert!(peer.put(Bucket::Router, "r", entry(0, "2")).await.unwrap().is_some());
     assert_eq!(peer.watch(Bucket::Router).borrow()["r"].value, "2");
 }
@@ -198,7 +198,7 @@ async fn a_router_that_vanished_is_remembered_when_its_words_are_over() {
     of_router.adopt(&name, "1", ("t.m", || Some(word))).await.unwrap();
     updater.sees(Bucket::Router, "both", |values| values.len() == 2).await;
     assert_eq!(roster.adopted(&name, &heartbeat, "t.m"), Some(word));
-    updater.sees(Bucket::Router, "no value", |values| values.is_empty()).await;
+    updater.sees(Bucket::Router, "no value", Values::is_empty).await;
     assert_eq!(roster.heartbeat(&name), Some(heartbeat.clone()));
     assert_eq!(roster.adopted(&name, &heartbeat, "t.m"), Some(word));
     // The name is free again for whoever comes, and the next process is known.

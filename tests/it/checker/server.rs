@@ -69,6 +69,13 @@ impl Server {
         self.0.update_stream(before).await.unwrap();
     }
 
+    /// The server that leads a stream, if all that keep it are of one mind.
+    pub(crate) async fn leader(&self, stream: &str) -> Option<String> {
+        let cluster = self.0.get_stream(stream).await.ok()?.cached_info().cluster.clone()?;
+        let is_well = cluster.replicas.iter().all(|replica| replica.current && !replica.offline);
+        cluster.leader.filter(|_| is_well)
+    }
+
     /// I1, I4, I13: nothing waits anywhere, and the routers follow what was wished for.
     pub(super) async fn violations(&self, reader: &mut Reader) -> Vec<String> {
         let mut wrong = self.waiting().await;

@@ -70,9 +70,15 @@ impl Plant {
         let database = secret(folder.path(), &postgres.url());
         let shared =
             [("TIDEGATE_NATS_URL", nats.url()), ("TIDEGATE_DATABASE_URL_FILE", database.display().to_string())];
-        for words in [&["init", "--small"][..], &["migrate"]] {
-            let out = command("tidegate").args(words).envs(shared.clone()).output().unwrap();
-            assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        let replicas_of_streams = nats.replicas().to_string();
+        for words in [&["init", "--small", "--replicas", &replicas_of_streams][..], &["migrate"]] {
+            eventually(&format!("{words:?} works"), async || {
+                let out = command("tidegate").args(words).envs(shared.clone()).output().unwrap();
+                // Several servers take a while until they know each other.
+                assert!(out.status.success() || nats.replicas() > 1, "{}", String::from_utf8_lossy(&out.stderr));
+                out.status.success()
+            })
+            .await;
         }
         let outside = Outside::start().await;
         let words = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());

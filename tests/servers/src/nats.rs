@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
+use async_nats::{ConnectOptions, ServerAddr};
 use tempfile::TempDir;
 
 use crate::LIMIT;
 
 /// The settings that tidegate asks of a server; `store` and the port are the test's own.
 const SETTINGS: &str = r#"
-server_name: tests
 max_payload: 262144
 ping_interval: "8s"
 ping_max: 2
@@ -33,12 +32,15 @@ accounts {
 }
 "#;
 
-/// A running nats-server.
+/// A running nats-server, alone or with others that keep the same.
 #[derive(Debug)]
 pub struct Nats {
     child: Child,
     folder: TempDir,
     port: u16,
+    /// Its name, and whom it is with.
+    own: String,
+    peers: Vec<Self>,
 }
 
 impl Nats {
@@ -49,8 +51,50 @@ impl Nats {
 
     /// The same in a folder, which goes with it.
     pub fn start_in(folder: TempDir) -> Self {
-        let (child, port) = spawn(folder.path(), None);
-        Self { child, folder, port }
+        Self::start_as(folder, "server_name: tests\n".to_owned())
+    }
+
+    /// Three of them, which keep each stream thrice; this is the first.
+    pub fn cluster() -> Self {
+        // Held until all are known, so that they are three.
+        let free: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let places: Vec<_> = free.iter().map(|free| free.local_addr().unwrap().to_string()).collect();
+        drop(free);
+        let routes = places.iter().map(|place| format!("\"nats://{place}\"")).collect::<Vec<_>>().join(", ");
+        let mut all = places.iter().enumerate().map(|(number, place)| {
+            let own = format!("cluster {{name: tests, listen: \"{place}\", routes: [{routes}]}}\n");
+            Self::start_as(tempfile::tempdir().unwrap(), format!("server_name: tests{number}\n{own}"))
+        });
+        let mut first = all.next().unwrap();
+        first.peers = all.collect();
+        first
+    }
+
+    fn start_as(folder: TempDir, own: String) -> Self {
+        let (child, port) = spawn(folder.path(), None, &own);
+        Self { child, folder, port, own, peers: Vec::new() }
+    }
+
+    /// How many keep the same.
+    pub fn replicas(&self) -> usize {
+        1 + self.peers.len()
+    }
+
+    /// The one of them that has a name.
+    ///
+    /// # Panics
+    /// When none has it.
+    pub fn named(&mut self, name: &str) -> &mut Self {
+        let own = format!("server_name: {name}\n");
+        if self.own.starts_with(&own) {
+            return self;
+        }
+        self.peers.iter_mut().find(|peer| peer.own.starts_with(&own)).unwrap()
+    }
+
+    /// Has it stand still, or go on, by a signal.
+    pub fn signal(&self, signal: &str) {
+        Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
     }
 
     /// Where it is, for the user who may do everything.
@@ -60,7 +104,9 @@ impl Nats {
 
     /// Where it is, for a user, whose password is the name.
     pub fn url_of(&self, user: &str) -> String {
-        format!("nats://{user}:{user}@127.0.0.1:{}", self.port)
+        let peers = self.peers.iter().map(|peer| peer.port);
+        let all: Vec<_> = std::iter::once(self.port).chain(peers).map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("nats://{user}:{user}@{}", all.join(","))
     }
 
     /// Its monitoring port.
@@ -81,7 +127,7 @@ impl Nats {
 
     /// Starts it over what it has on disk, at the same address.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), Some(self.port)).0;
+        self.child = spawn(self.folder.path(), Some(self.port), &self.own).0;
     }
 
     /// A copy of what a dead one has on disk, to be put back.
@@ -109,7 +155,9 @@ impl Nats {
     /// A client that may do what `user` may.
     pub async fn jetstream_of(&self, user: &str) -> Context {
         let options = ConnectOptions::with_user_and_password(user.to_owned(), user.to_owned());
-        jetstream::new(options.connect(self.url_of(user)).await.unwrap())
+        let url = self.url_of(user);
+        let all: Vec<ServerAddr> = url.split(',').map(|place| place.parse().unwrap()).collect();
+        jetstream::new(options.connect(all).await.unwrap())
     }
 }
 
@@ -120,13 +168,13 @@ impl Drop for Nats {
 }
 
 /// Starts a server and waits until it listens; without a port it takes a free one.
-fn spawn(folder: &Path, port: Option<u16>) -> (Child, u16) {
+fn spawn(folder: &Path, port: Option<u16>, own: &str) -> (Child, u16) {
     let at = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
     let store = folder.join("store");
     let storage = format!(
         "listen: \"127.0.0.1:{at}\"\njetstream {{store_dir: {store:?}, sync_interval: always, max_file_store: 64GB, max_memory_store: 1GB}}\n"
     );
-    std::fs::write(folder.join("nats.conf"), SETTINGS.to_owned() + &storage).unwrap();
+    std::fs::write(folder.join("nats.conf"), own.to_owned() + SETTINGS + &storage).unwrap();
     let binary = crate::target().join("nats/bin/nats-server");
     let mut child = Command::new(binary)
         .args([Path::new("--config"), &folder.join("nats.conf"), Path::new("--ports_file_dir"), folder])
