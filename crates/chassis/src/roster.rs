@@ -151,8 +151,7 @@ impl Roster {
     }
 
     /// Notes what the process `boot` of a router has on its disk for a model; nothing is written where that is known for a while
-    /// yet. Several may say so at once: `word` is asked for after what stands there was read, and a word that stands there by now
-    /// is not written over, so the newest stays.
+    /// yet. Several may say so at once, and `word` is asked for after what stands there was read: the newest stays.
     ///
     /// # Errors
     /// When the bus does not answer.
@@ -169,6 +168,11 @@ impl Roster {
             let value = text(&Adopted { boot: boot.to_owned(), generation, held })?;
             let is_known = there.as_ref().is_some_and(|entry| entry.value == value);
             if is_known && self.bus.is_fresh(Bucket::Router, &key) {
+                return Ok(());
+            }
+            let said = there.as_ref().and_then(|entry| serde_json::from_str::<Adopted>(&entry.value).ok());
+            let is_newer = |said: Adopted| (said.generation, said.held.is_some()) > (generation, held.is_some());
+            if said.filter(|said| said.boot == boot).is_some_and(is_newer) {
                 return Ok(());
             }
             let revision = there.map_or(0, |entry| entry.revision);

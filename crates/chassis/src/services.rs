@@ -58,7 +58,7 @@ pub const ROUTER: Service = Service {
 };
 
 /// Every service that has a database.
-pub(crate) const WITH_DATABASE: &[&Service] =
+pub const WITH_DATABASE: &[&Service] =
     &[&REGISTRY_WRITER, &STAGE_SCHEDULER, &ANALYZER, &TRAFFIC_UPDATER, &DEPLOYER, &NOTIFIER, &API];
 
 impl Service {

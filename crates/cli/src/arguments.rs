@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chassis::NatsUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollout::{Model, RouterName, Version};
 
@@ -347,7 +346,7 @@ pub(crate) struct Retreat {
     pub(crate) direct: bool,
     /// Where that is: `nats://USER:PASSWORD@HOST:4222`.
     #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) nats: Option<NatsUrl>,
+    pub(crate) nats: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

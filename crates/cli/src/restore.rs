@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use anyhow::{Context as _, anyhow, ensure};
+use chassis::services::WITH_DATABASE;
 use chassis::{Remembered, SaidThere, Secret};
 use proto::instant;
 use rollout::{INCARNATION, RolloutId, Route};
@@ -26,17 +27,27 @@ pub(crate) async fn run(screen: Screen, asked: &RestoreArguments) -> anyhow::Res
     let url = Secret::read(file).map_err(|why| anyhow!("{}: {why}", file.display()))?;
     let store = Store::connect(url.expose(), CONNECTIONS).await?;
     let last = store.reader().await?.rows().beat().await?;
-    let known = chassis::remembered(&asked.nats, last.beat_at.plus_ms(-BEFORE_MS)).await?;
+    let since = last.beat_at.plus_ms(-BEFORE_MS);
+    let known = chassis::remembered(&asked.nats, since).await?;
     let highest = known.routes.iter().map(|route| route.generation / INCARNATION).max().unwrap_or(0);
     let next = last.incarnation.max(highest) + 1;
-    ensure!(next <= INCARNATION_MAX, "there were {next} incarnations: a generation can't count further");
+    ensure!(
+        next <= INCARNATION_MAX,
+        "a route on the bus is of incarnation {highest}, the last that there can be: is it one of ours?"
+    );
     let mut tx = store.begin().await?;
-    tx.begin_incarnation(next).await?;
+    ensure!(tx.begin_incarnation(last.incarnation, next).await?, "somebody else restores at this moment");
     tx.commit().await?;
+    // Whoever had handled what was said last may have forgotten it; whoever has not knows it by its id.
+    for service in WITH_DATABASE {
+        store.publish_again(service.name, "", since).await?;
+    }
     screen.line(format!("the last beat of the database is of {}", instant::text(last.beat_at)))?;
     screen.line(format!("incarnation {next}: splits from now on count above all earlier ones"))?;
     let forgotten = Forgotten::of(&mut store.reader().await?, known).await?;
     forgotten.told(screen)?;
+    screen.line("start the services no sooner than two minutes after they were stopped: so long a")?;
+    screen.line("stream takes a message for one that it has")?;
     store.close().await;
     Ok(Exit::Done)
 }
@@ -45,7 +56,9 @@ pub(crate) async fn run(screen: Screen, asked: &RestoreArguments) -> anyhow::Res
 #[derive(Default)]
 struct Forgotten {
     /// A line for each route that is ahead.
-    routes: Vec<String>,
+    ahead: Vec<String>,
+    /// A line for each route of a model that is not known here.
+    nobodys: Vec<String>,
     rollouts: BTreeSet<RolloutId>,
     /// Messages, by what they say.
     said: BTreeMap<String, usize>,
@@ -66,10 +79,13 @@ impl Forgotten {
 
     async fn route(&mut self, reader: &mut Reader, route: &Route) -> anyhow::Result<()> {
         let here = reader.rows().route(&route.tenant, &route.model).await?.map(|here| here.generation);
-        if here < Some(route.generation) {
-            let here = here.map_or_else(|| "none".to_owned(), |here| here.to_string());
-            let (tenant, model) = (&route.tenant, &route.model);
-            self.routes.push(format!("{tenant}/{model}: generation {} there, {here} here", route.generation));
+        let Route { tenant, model, generation, .. } = route;
+        match here {
+            None => self.nobodys.push(format!("{tenant}/{model}: generation {generation}")),
+            Some(here) if here < *generation => {
+                self.ahead.push(format!("{tenant}/{model}: generation {generation} there, {here} here"));
+            }
+            Some(_) => {}
         }
         self.rollout(reader, route.rollout_id.as_ref()).await
     }
@@ -95,13 +111,19 @@ impl Forgotten {
     }
 
     fn told(&self, screen: Screen) -> io::Result<()> {
-        if self.routes.is_empty() && self.rollouts.is_empty() && self.said.is_empty() {
+        if self.ahead.is_empty() && self.nobodys.is_empty() && self.rollouts.is_empty() && self.said.is_empty() {
             return screen.line(screen.paint(Tone::Good, "nothing is known elsewhere that it does not know"));
         }
         let careful = |words: &str| screen.line(screen.paint(Tone::Careful, words));
-        if !self.routes.is_empty() {
+        let listed = |lines: &[String]| lines.iter().try_for_each(|line| screen.line(format!("  {line}")));
+        if !self.ahead.is_empty() {
             careful("targets are ahead; each is overtaken as soon as traffic-updater looks at it:")?;
-            self.routes.iter().try_for_each(|route| screen.line(format!("  {route}")))?;
+            listed(&self.ahead)?;
+        }
+        if !self.nobodys.is_empty() {
+            careful("routes of models that are not known here stay as they are. Take a candidate's")?;
+            careful("traffic back with `tidegate rollback MODEL --direct`, and register the model again:")?;
+            listed(&self.nobodys)?;
         }
         if !self.rollouts.is_empty() {
             careful("rollouts that are lost; ask for them again, if they are still wanted:")?;

@@ -95,8 +95,8 @@ writes! {
     parking::park_again as pub park_again(parked_id: &str, reason: &str, error: &str, at: At) -> ();
     /// Writes down what became of a parked message; nothing is asked for it any more.
     parking::conclude as pub unparked(parked: &Parked, done: &UnparkedRow) -> ();
-    /// Begins another incarnation after the database was restored.
-    safety::begin_incarnation as pub begin_incarnation(number: i64) -> ();
+    /// Begins another incarnation after the database was restored; `false` when it is not of incarnation `from` any more.
+    safety::begin_incarnation as pub begin_incarnation(from: i64, to: i64) -> bool;
     /// Says messages, in this order, for a relay: until `claimed_until` they are left to whoever commits them. Gives position and
     /// id of those whose id was not said before.
     relay::say as pub say_to_relay(messages: &[Outgoing], claimed_until: At) -> Vec<(i64, String)>;

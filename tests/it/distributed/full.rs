@@ -12,7 +12,7 @@ use crate::nats::Nats;
 use crate::witness::Witness;
 use servers::Postgres;
 
-/// A rollout that gives half of the sessions to the candidate, and is then taken back while a disk is full.
+/// A rollout that gives everything to the candidate, and is then taken back while a disk is full.
 async fn taken_back(plant: &Plant, fill: impl AsyncFnOnce() -> PathBuf) -> (String, PathBuf) {
     let id = plant.promote("2", &steps(&[100], "1h")).await;
     plant.house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "observing").await;

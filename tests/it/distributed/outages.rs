@@ -274,6 +274,8 @@ async fn f37_a_rollback_needs_neither_api_nor_database_when_it_is_said_on_the_bu
     plant.until_ready().await;
     let ended = plant.house.ended(&id).await;
     assert_eq!((&ended["stage"], candidates(&plant.house).await), (&json!("rolled_back"), 0), "{ended}");
+    // By the command itself, and not because the routers were found to hold it.
+    assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains("bad")), "{ended}");
     let out = plant.tidegate(&rollback);
     let said = String::from_utf8(out.stderr).unwrap();
     assert_eq!((out.status.code(), said.contains("there is nothing to take back")), (Some(1), true), "{said}");

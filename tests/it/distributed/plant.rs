@@ -303,10 +303,10 @@ impl Process {
         self.about("stat").rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
     }
 
-    /// What it holds in memory.
-    pub(super) fn resident_mib(&self) -> u64 {
+    /// The most that it ever held in memory.
+    pub(super) fn peak_mib(&self) -> u64 {
         let status = self.about("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
     }
 

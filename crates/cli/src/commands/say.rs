@@ -1,8 +1,11 @@
 //! Words that are said to a live rollout: `rollback`, `cancel`, `approve` and the others.
 
+use anyhow::{Context as _, ensure};
 use api::{Direct, stop_directly};
+use chassis::NatsUrl;
+use proto::REASON_BYTES_MAX;
 use proto::http::{Command, Commanded};
-use rollout::{Stage, Verb};
+use rollout::{Route, Stage, Verb};
 
 use super::promote::who;
 use crate::arguments::{Retreat, Said};
@@ -30,14 +33,17 @@ pub(crate) async fn say(client: &Client, screen: Screen, verb: Verb, said: &Said
 /// Says `rollback` or `cancel`, through the API or on the bus itself.
 pub(crate) async fn take_back(client: &Client, screen: Screen, verb: Verb, asked: Retreat) -> anyhow::Result<Exit> {
     let Some(nats) = asked.nats.filter(|_| asked.direct) else { return say(client, screen, verb, &asked.said).await };
+    let nats: NatsUrl = nats.parse().context("--nats, or TIDEGATE_NATS_URL")?;
     let Said { which, reason } = asked.said;
+    let is_long = reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX);
+    ensure!(!is_long, "--reason has more than {REASON_BYTES_MAX} bytes");
     let stopped = stop_directly(Direct { nats, which: which.which.to_string(), verb, actor: who(), reason }).await?;
-    let stable = &stopped.route.stable;
+    let Route { model, stable, .. } = &stopped.route;
     screen.line(if stopped.applied {
-        format!("applied: true; every live router has confirmed that {stable} serves everything")
+        format!("applied: true; every live router has confirmed that {stable} serves everything of {model}")
     } else {
         format!(
-            "applied: false; it was said, but not every live router has confirmed yet that {stable} serves everything"
+            "applied: false; it was said, but not every live router has confirmed yet that {stable} serves everything of {model}"
         )
     })?;
     Ok(Exit::Done)

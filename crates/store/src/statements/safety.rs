@@ -26,10 +26,15 @@ pub(crate) async fn add_beat(on: &mut Connection, from: i64, at: At) -> Result<u
     Ok(done.rows_affected())
 }
 
-/// The database was restored: generations begin anew above those of every earlier incarnation.
-pub(crate) async fn begin_incarnation(on: &mut Connection, number: i64) -> Result<(), Error> {
-    let done = sqlx::query("update beat set incarnation = $1 where one = 1").bind(number).execute(on).await;
-    done.map(drop).map_err(Error::of("begin an incarnation"))
+/// The database was restored: generations begin anew above those of every earlier incarnation. `false` when another one was quicker.
+pub(crate) async fn begin_incarnation(on: &mut Connection, from: i64, to: i64) -> Result<bool, Error> {
+    let done = sqlx::query("update beat set incarnation = $1 where one = 1 and incarnation = $2")
+        .bind(to)
+        .bind(from)
+        .execute(on)
+        .await
+        .map_err(Error::of("begin an incarnation"))?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Remembers that somebody stopped a rollout; the first to say so stays.

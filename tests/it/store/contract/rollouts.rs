@@ -1,6 +1,7 @@
 //! Rollouts, their log, and the facts that changed nothing.
 
 use super::*;
+use rollout::INCARNATION;
 use store::{Due, Place, RefusalRow, Scene};
 
 #[tokio::test]
@@ -284,8 +285,25 @@ async fn a_step_finds_the_rollout_its_route_and_the_live_one_at_once() {
         let wished = route("m", 3);
         done(&store, Change::Wish { route: Box::new(wished.clone()), from_generation: 0, at: NOON }).await;
         let there = Place { route: Some(wished), live: Some((id("live"), Stage::Gated)), incarnation: 0 };
-        assert_eq!(place("b").await, Some(there.clone()));
+        assert_eq!((place("b").await, there.generation()), (Some(there.clone()), 3));
         assert_eq!(scene().await, Some(Scene { rollout: row.clone(), salt, place: there }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_incarnation_begins_once_and_counts_above_every_route() {
+    with_store(async |store| {
+        done(&store, open(rollout("a", "m", Stage::Gated))).await;
+        done(&store, Change::Wish { route: Box::new(route("m", 3)), from_generation: 0, at: NOON }).await;
+        for (from, to, begins) in [(0, 2, true), (0, 3, false), (2, 3, true)] {
+            let mut tx = store.begin().await.unwrap();
+            assert_eq!(tx.begin_incarnation(from, to).await.unwrap(), begins, "{from} to {to}");
+            tx.commit().await.unwrap();
+        }
+        let mut reader = store.reader().await.unwrap();
+        let place = reader.rows().scene(&id("a")).await.unwrap().unwrap().place;
+        assert_eq!((place.route_generation(), place.generation()), (3, 3 * INCARNATION));
     })
     .await;
 }

@@ -37,6 +37,7 @@ async fn an_id_is_said_once_for_ever_and_positions_only_grow() {
         assert!(first < second);
         let mut reader = store.reader().await.unwrap();
         assert_eq!(reader.rows().last_position().await.unwrap(), second);
+        assert!(reader.rows().is_said("2").await.unwrap() && !reader.rows().is_said("3").await.unwrap());
         let said = reader.rows().said_after(0, "", 10).await.unwrap();
         let read: Vec<_> =
             said.iter().map(|said| (said.position, said.message_id.as_str(), said.body.as_str())).collect();

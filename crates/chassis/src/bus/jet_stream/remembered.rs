@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::connection::open_once;
 use super::publish::SERVICE;
-use super::streams::STREAMS;
+use super::streams::{STREAMS, Stream};
 use crate::bus::{Bucket, Error};
 
 /// No more of a stream is read: it is a list for people.
@@ -47,7 +47,9 @@ pub struct SaidThere {
 pub async fn remembered(url: &str, since: At) -> Result<Remembered, Error> {
     let jetstream = open_once(url).await?;
     let mut all = Remembered { routes: routes(&jetstream).await?, ..Remembered::default() };
-    for stream in STREAMS.iter().filter(|stream| stream.is_of_messages()) {
+    // What is measured is in no outbox.
+    let is_said = |stream: &&Stream| stream.is_of_messages() && stream.name != "TG_OBS";
+    for stream in STREAMS.iter().filter(is_said) {
         if said(&jetstream, stream.name, since, &mut all.said).await? > MOST {
             all.cut.push(stream.name);
         }
