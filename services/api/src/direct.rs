@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chassis::services::API;
 use chassis::{Bus, Clock, Connection, Metrics, NatsUrl, Stamped, Trace};
-use proto::RolloutCommand;
+use proto::http::Command;
 use rollout::{Route, Verb};
-use uuid::Uuid;
 
-use crate::stop::{held, is_called, on_the_way};
-use crate::verb::LOCAL;
+use crate::stop::{Stop, held, is_called, on_the_way};
+use crate::verb::stopping;
 
 /// A nats-server that is there has answered by then, and said what the routers serve.
 const MEET_LIMIT: Duration = Duration::from_secs(5);
@@ -25,10 +24,8 @@ pub struct Direct {
     pub which: String,
     /// `rollback` or `cancel`.
     pub verb: Verb,
-    /// Who asks.
-    pub actor: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
+    /// Who asks, and why.
+    pub said: Command,
 }
 
 /// What came of it.
@@ -59,19 +56,10 @@ pub async fn stop_directly(asked: Direct) -> anyhow::Result<Stopped> {
     let route = on_the_way(&bus, |route| is_called(route, &asked.which)).with_context(|| {
         format!("no route gives a candidate of `{}` traffic: there is nothing to take back", asked.which)
     })?;
-    let id = route.rollout_id.clone().context("the route belongs to no rollout")?;
-    let command = RolloutCommand {
-        tenant: route.tenant.clone(),
-        model: route.model.clone(),
-        rollout_id: id,
-        verb: asked.verb,
-        owner: LOCAL.to_owned(),
-        actor: asked.actor,
-        reason: asked.reason,
-        if_version: None,
-    };
+    let command = stopping(&route, asked.verb, asked.said).context("the route belongs to no rollout")?;
+    let Stop { id, command, .. } = Stop::new(command, None);
     let stamped = Stamped { service: API.name, at: clock.now(), trace: &Trace::from_parent(None) };
-    bus.stop(&stamped, &format!("cmd.{}", Uuid::now_v7().simple()), &command).await?;
+    bus.stop(&stamped, &id, &command).await?;
     let applied = held(&bus, &clock, &route).await;
     Ok(Stopped { route, applied })
 }

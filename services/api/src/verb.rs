@@ -20,7 +20,7 @@ use crate::stop::{self, Stop};
 /// Who handles the words.
 const SCHEDULER: &str = "stage-scheduler";
 /// Who speaks where nobody has a key.
-pub(crate) const LOCAL: &str = "local";
+const LOCAL: &str = "local";
 
 /// A stop that can't be checked against the database by then goes by what the bus knows.
 const READ_LIMIT: Duration = Duration::from_millis(200);
@@ -50,7 +50,7 @@ pub(crate) async fn say(
         match tokio::time::timeout(READ_LIMIT, read).await {
             Ok(Ok(row)) => row,
             Ok(Err(refusal)) if !refusal.is_unavailable() => return Err(refusal),
-            _ => return stop::blind(&core, &id, |route| stopping(route, Word { verb, command, if_version })).await,
+            _ => return stop::blind(&core, &id, |route| stopping(route, verb, command)).await,
         }
     } else {
         read.await?
@@ -178,15 +178,15 @@ fn spoken(row: &Rollout, word: Word) -> RolloutCommand {
 }
 
 /// A stop of the rollout that a route belongs to.
-fn stopping(route: &Route, word: Word) -> Option<RolloutCommand> {
+pub(crate) fn stopping(route: &Route, verb: Verb, said: Command) -> Option<RolloutCommand> {
     Some(RolloutCommand {
         tenant: route.tenant.clone(),
         model: route.model.clone(),
         rollout_id: route.rollout_id.clone()?,
-        verb: word.verb,
+        verb,
         owner: LOCAL.to_owned(),
-        actor: word.command.actor,
-        reason: word.command.reason,
+        actor: said.actor,
+        reason: said.reason,
         if_version: None,
     })
 }

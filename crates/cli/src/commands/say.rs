@@ -37,7 +37,9 @@ pub(crate) async fn take_back(client: &Client, screen: Screen, verb: Verb, asked
     let Said { which, reason } = asked.said;
     let is_long = reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX);
     ensure!(!is_long, "--reason has more than {REASON_BYTES_MAX} bytes");
-    let stopped = stop_directly(Direct { nats, which: which.which.to_string(), verb, actor: who(), reason }).await?;
+    let stopped =
+        stop_directly(Direct { nats, which: which.which.to_string(), verb, said: Command { actor: who(), reason } })
+            .await?;
     let Route { model, stable, .. } = &stopped.route;
     screen.line(if stopped.applied {
         format!("applied: true; every live router has confirmed that {stable} serves everything of {model}")

@@ -18,6 +18,9 @@ const MOST: u64 = 10_000;
 /// A server that says how many messages it has sends the next one within this.
 const NEXT_LIMIT: Duration = Duration::from_secs(10);
 
+/// All routes are read within this, each by a question of its own.
+const ROUTES_LIMIT: Duration = Duration::from_secs(60);
+
 /// What a nats-server knows.
 #[derive(Debug, Default)]
 pub struct Remembered {
@@ -46,7 +49,9 @@ pub struct SaidThere {
 /// When the server is out of reach, or does not let this user read.
 pub async fn remembered(url: &str, since: At) -> Result<Remembered, Error> {
     let jetstream = open_once(url).await?;
-    let mut all = Remembered { routes: routes(&jetstream).await?, ..Remembered::default() };
+    let routes = tokio::time::timeout(ROUTES_LIMIT, routes(&jetstream)).await;
+    let routes = routes.map_err(|late| Error::nats("read the routes", &late))??;
+    let mut all = Remembered { routes, ..Remembered::default() };
     // What is measured is in no outbox.
     let is_said = |stream: &&Stream| stream.is_of_messages() && stream.name != "TG_OBS";
     for stream in STREAMS.iter().filter(is_said) {
