@@ -23,6 +23,9 @@ mod streaming;
 mod tunnelling;
 mod upstream;
 
+/// What a router writes.
+const FILES: [&str; 2] = ["routes.log", "routes.json.next"];
+
 /// A started router, its folder and a client.
 struct Kit {
     running: Running,
@@ -54,6 +57,16 @@ impl Kit {
 
     async fn adopt(&self, route: Route) {
         assert_eq!(self.running.routes.adopt(route).await, Adoption::Adopted);
+    }
+
+    /// From now on nothing can be saved: folders are in the places of the files.
+    fn block_disk(&self) {
+        let _ = std::fs::remove_file(self.folder.path().join(FILES[0]));
+        FILES.iter().for_each(|name| std::fs::create_dir(self.folder.path().join(name)).unwrap());
+    }
+
+    fn free_disk(&self) {
+        FILES.iter().for_each(|name| std::fs::remove_dir(self.folder.path().join(name)).unwrap());
     }
 
     fn url(&self, path: &str) -> String {

@@ -53,8 +53,8 @@ impl Lease {
 
     /// Whether a route must not serve its candidates any more.
     pub(crate) fn is_over(&self, route: &Route) -> bool {
-        route.candidate_points() > 0
-            && route.lease_seconds.is_some_and(|seconds| self.age() >= Duration::from_secs(u64::from(seconds)))
+        route.lease_seconds.is_some_and(|seconds| self.age() >= Duration::from_secs(u64::from(seconds)))
+            && route.candidate_points() > 0
     }
 
     /// The beat as it is saved with a route that needs it.

@@ -4,9 +4,9 @@
 //! route of a rollout that was turned back or stopped is refused for good (RELIABILITY 3.4). What is confirmed is on disk: a
 //! forward route is saved before it is served, a retreat is served before it is saved, since it can only reduce.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex as Short, MutexGuard, PoisonError, RwLock};
 
 use chassis::failpoint;
@@ -16,14 +16,16 @@ use tokio::sync::Mutex;
 
 use crate::counts::{Counts, RouteMark, now_ms};
 use crate::lease::Lease;
-use crate::saved::{Disk, Expired, Saved};
+use crate::saved::{Disk, Kept, Saved};
 use crate::served::Served;
 use crate::table::Table;
 
 mod fence;
 mod hold;
+mod unsaved;
 
 use fence::Locks;
+use unsaved::Unsaved;
 
 /// What became of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +53,7 @@ struct Shared {
     locks: Short<Locks>,
     /// Held by whoever adopts and saves: one at a time.
     writer: Mutex<()>,
-    /// Something is served that the disk does not have.
-    is_unsaved: AtomicBool,
+    unsaved: Unsaved,
     lease: Lease,
     counts: Counts,
     disk: Arc<Disk>,
@@ -62,35 +63,35 @@ struct Shared {
 impl Routes {
     /// Goes on with what was saved. `own` is our own listener, which is no upstream.
     pub(crate) fn load(saved: Saved, disk: Disk, counts: Counts, own: SocketAddr) -> Self {
-        let Saved { saved_at_ms, routes, locks, expired, .. } = saved;
-        let mut table = Table::default();
-        for route in routes {
-            let (tenant, model, generation) = (route.tenant.clone(), route.model.clone(), route.generation);
-            let ended =
-                |ended: &Expired| (&ended.tenant, &ended.model, ended.generation) == (&tenant, &model, generation);
-            match Served::new(Arc::new(route), &counts, own) {
-                Ok(served) if expired.iter().any(ended) => table.put(Arc::new(served.hold(Held::Expired))),
-                Ok(served) => table.put(Arc::new(served)),
-                Err(why) => {
-                    tracing::warn!(%tenant, %model, generation, "left out the saved route of {tenant}/{model}: {why}");
-                    continue;
-                }
-            }
-            counts.mark(&tenant, &model, RouteMark { generation, confirmed_at_ms: saved_at_ms });
-        }
-        let lease = Lease::load(disk.read_beat(), saved_at_ms);
+        let Saved { saved_at_ms, mut models, .. } = saved;
+        let routes: Vec<_> =
+            models.iter_mut().filter_map(|kept| Some((Arc::new(kept.route.take()?), kept.is_expired))).collect();
         let shared = Shared {
             table: RwLock::default(),
-            locks: Short::new(Locks::of(locks)),
+            locks: Short::new(Locks::of(models)),
             writer: Mutex::default(),
-            is_unsaved: AtomicBool::new(false),
-            lease,
+            unsaved: Unsaved::default(),
+            lease: Lease::load(disk.read_beat(), saved_at_ms),
             counts,
             disk: Arc::new(disk),
             own,
         };
         let this = Self { shared: Arc::new(shared) };
-        this.swap(table);
+        let mut served = Vec::new();
+        for (route, is_expired) in routes {
+            let Route { tenant, model, generation, .. } = &*route;
+            match Served::new(Arc::clone(&route), &this.shared.counts, own) {
+                Ok(loaded) => {
+                    served.push(Arc::new(if is_expired { loaded.hold(Held::Expired) } else { loaded }));
+                    let mark = RouteMark { generation: *generation, confirmed_at_ms: saved_at_ms };
+                    this.shared.counts.mark(tenant, model, mark);
+                }
+                Err(why) => {
+                    tracing::warn!(%tenant, %model, generation, "left out the saved route of {tenant}/{model}: {why}");
+                }
+            }
+        }
+        this.put(&served);
         this
     }
 
@@ -119,7 +120,7 @@ impl Routes {
         self.shared.counts.marked(tenant, model)
     }
 
-    /// Every served route, as it was adopted, in no order.
+    /// Every served route, as it was adopted, by tenant and model.
     #[must_use]
     pub fn served(&self) -> Vec<Arc<Route>> {
         self.table().iter().map(|served| Arc::clone(served.route())).collect()
@@ -131,9 +132,16 @@ impl Routes {
         Arc::clone(&self.shared.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn swap(&self, next: Table) {
+    fn put(&self, adopted: &[Arc<Served>]) {
         let mut table = self.shared.table.write().unwrap_or_else(PoisonError::into_inner);
-        *table = Arc::new(self.held_too(&table, next));
+        *table = Arc::new(self.with(&table, adopted));
+    }
+
+    /// `table` with what is adopted, held back where it must be.
+    fn with(&self, table: &Table, adopted: &[Arc<Served>]) -> Table {
+        let mut next = Table::clone(table);
+        adopted.iter().for_each(|served| next.put(self.held_too(table, served)));
+        next
     }
 
     fn locks(&self) -> MutexGuard<'_, Locks> {
@@ -142,10 +150,10 @@ impl Routes {
 
     async fn adopt_in_turn(&self, routes: Vec<Route>) -> Vec<Adoption> {
         let _one_at_a_time = self.shared.writer.lock().await;
-        let before = self.table();
-        let mut next = Table::clone(&before);
+        let mut next = Table::clone(&self.table());
         // What may be served at once, because it only reduces.
-        let mut reduced = None;
+        let mut reduced = Vec::new();
+        let mut adopted = Vec::new();
         let mut adoptions = Vec::with_capacity(routes.len());
         for route in routes {
             let route = Arc::new(route);
@@ -155,31 +163,29 @@ impl Routes {
                     if route.direction == Direction::Back || route.stopped {
                         let mut locks = self.locks();
                         route.rollout_id.iter().for_each(|rollout| locks.add(&route.tenant, &route.model, rollout));
-                        reduced.get_or_insert_with(|| Table::clone(&before)).put(Arc::clone(&served));
+                        reduced.push(Arc::clone(&served));
                     }
-                    next.put(served);
+                    self.shared.unsaved.add(&route.tenant, &route.model);
+                    next.put(Arc::clone(&served));
+                    adopted.push(served);
                     Adoption::Adopted
                 }
                 Err(adoption) => adoption,
             };
             adoptions.push((route, adoption));
         }
-        if let Some(reduced) = reduced {
-            self.swap(reduced);
-        }
-        self.confirm(next, adoptions).await
+        self.put(&reduced);
+        self.confirm(&adopted, adoptions).await
     }
 
-    /// Saves `next`, then serves it; what could not be saved is not confirmed.
-    async fn confirm(&self, next: Table, mut adoptions: Vec<(Arc<Route>, Adoption)>) -> Vec<Adoption> {
-        if self.shared.is_unsaved.load(SeqCst) || adoptions.iter().any(|(_, adoption)| *adoption == Adoption::Adopted) {
-            match self.save(&next).await {
-                Ok(()) => self.swap(next),
-                Err(why) => {
-                    for (_, adoption) in &mut adoptions {
-                        if matches!(adoption, Adoption::Adopted | Adoption::Unchanged) {
-                            *adoption = Adoption::Refused(format!("the routes could not be saved: {why}"));
-                        }
+    /// Saves what is adopted, then serves it; what could not be saved is not confirmed.
+    async fn confirm(&self, adopted: &[Arc<Served>], mut adoptions: Vec<(Arc<Route>, Adoption)>) -> Vec<Adoption> {
+        match self.save(adopted).await {
+            Ok(()) => self.put(adopted),
+            Err(why) => {
+                for (_, adoption) in &mut adoptions {
+                    if matches!(adoption, Adoption::Adopted | Adoption::Unchanged) {
+                        *adoption = Adoption::Refused(format!("the routes could not be saved: {why}"));
                     }
                 }
             }
@@ -212,22 +218,50 @@ impl Routes {
         }
     }
 
-    async fn save(&self, table: &Table) -> Result<(), String> {
-        let routes = table.iter().map(|served| Route::clone(served.route())).collect();
-        let hangs_on_beats = table.iter().any(|served| served.route().lease_seconds.is_some());
+    /// Saves what is adopted and what else is served otherwise than the disk has it. Whoever saves holds the writer's lock.
+    async fn save(&self, adopted: &[Arc<Served>]) -> Result<(), String> {
+        let then = self.shared.unsaved.now();
+        if then.is_empty() {
+            return Ok(());
+        }
+        let table = self.with(&self.table(), adopted);
+        let hangs_on_beats = then.models().any(|(tenant, model)| {
+            table.of_model(tenant, model).is_some_and(|served| served.route().lease_seconds.is_some())
+        });
         let beat = hangs_on_beats.then(|| self.shared.lease.saved());
-        let saved = Saved::new(now_ms(), routes, self.locks().saved(), hold::expired(table));
+        let is_all = self.shared.disk.wants_all();
+        let models = if is_all { self.all(&table) } else { self.kept(&table, then.models()) };
         let disk = Arc::clone(&self.shared.disk);
-        self.shared.is_unsaved.store(true, SeqCst);
         failpoint::reach("router_before_save").await.map_err(|error| error.to_string())?;
         let written = tokio::task::spawn_blocking(move || {
             beat.map_or(Ok(()), |beat| disk.write_beat(&beat))?;
-            disk.write(&saved)
+            if is_all { disk.replace_all(now_ms(), models) } else { disk.add(now_ms(), models) }
         })
         .await;
         written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         failpoint::reach("router_after_save").await.map_err(|error| error.to_string())?;
-        self.shared.is_unsaved.store(false, SeqCst);
+        self.shared.unsaved.saved(&then);
         Ok(())
+    }
+
+    fn all(&self, table: &Table) -> Vec<Kept> {
+        let served = table.iter().map(|served| (served.route().tenant.clone(), served.route().model.clone()));
+        let places: BTreeSet<_> = served.chain(self.locks().models().cloned()).collect();
+        self.kept(table, places.iter())
+    }
+
+    fn kept<'a>(&self, table: &Table, places: impl Iterator<Item = &'a (Tenant, Model)>) -> Vec<Kept> {
+        let locks = self.locks();
+        let kept = |(tenant, model): &(Tenant, Model)| {
+            let served = table.of_model(tenant, model);
+            Kept {
+                tenant: tenant.clone(),
+                model: model.clone(),
+                route: served.map(|served| Route::clone(served.route())),
+                locks: locks.of_model(tenant, model),
+                is_expired: served.is_some_and(|served| served.held() == Some(Held::Expired)),
+            }
+        };
+        places.map(kept).collect()
     }
 }

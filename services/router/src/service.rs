@@ -1,7 +1,8 @@
 //! The router among the other services: it follows the applied routes, confirms what it serves, and sends what it counted. It has
 //! no inbox, no outbox and no rows.
 //!
-//! - `adoption`: the one loop that takes routes, wherever they come from; `sampling`: what was counted, sent when it is due.
+//! - `adoption`: the one loop that takes routes, wherever they come from; `words`: what is said of them; `sampling`: what was counted,
+//!   sent when it is due.
 //! - `on_bus`: a process of its own that follows a nats-server; `reread` reads routes elsewhere while that is down.
 //! - `feed`: a bus, or a control plane; `control` follows the latter by HTTP, `call` is one request to it.
 
@@ -15,6 +16,7 @@ mod on_bus;
 mod pace;
 mod reread;
 mod sampling;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

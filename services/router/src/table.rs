@@ -1,22 +1,24 @@
 //! The routes that requests read, found by host or by the longest path prefix.
 //!
-//! A table never changes; adoption builds the next one and swaps the pointer. Prefixes match whole segments, so only lengths at
-//! which the path has a `/` or its end are looked up, the longest first: one or two probes, however many models there are.
+//! A table never changes; adoption builds the next one, which shares with the last what did not change, and swaps the pointer.
+//! Prefixes match whole segments, so only lengths at which the path has a `/` or its end are looked up, the longest first: one or
+//! two probes, however many models there are.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdMap};
 use rollout::{Model, Tenant};
 
 use crate::served::Served;
 
-type Names = HashMap<Box<str>, Arc<Served>, BuildHasherDefault<Fnv>>;
+type Names = GenericHashMap<Arc<str>, Arc<Served>, BuildHasherDefault<Fnv>, DefaultSharedPtr>;
 
 /// An immutable set of routes.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    models: HashMap<(Tenant, Model), Arc<Served>>,
+    models: OrdMap<(Tenant, Model), Arc<Served>>,
     hosts: Names,
     prefixes: Names,
     /// The lengths that occur among the prefixes, in bytes, longest first.
@@ -87,7 +89,7 @@ impl Table {
         key.strip_prefix("host:").map_or_else(|| self.prefixes.get(key), |host| self.hosts.get(host))
     }
 
-    /// All that is served, in no order.
+    /// All that is served, by tenant and model.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.models.values()
     }

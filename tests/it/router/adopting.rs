@@ -91,8 +91,10 @@ async fn a_router_serves_from_its_disk_with_everything_else_dead() {
         before.push(arm(&kit, n).await);
     }
     let Kit { running, folder, http } = kit;
-    let path = folder.path().join("routes.json");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    for name in ["routes.json", "routes.log"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
     assert!(running.stop(Duration::from_secs(1)).await);
     let kit = Kit { running: start_in(folder.path(), Limits::default()).await, folder, http };
     assert_eq!(kit.running.routes.generation(&Tenant::default_tenant(), &Model::new("m").unwrap()), Some(1));
@@ -120,9 +122,7 @@ async fn a_route_that_cannot_be_saved_is_not_confirmed_but_a_retreat_is_served_a
     let (old, new) = (Echo::start("old").await, Echo::start("new").await);
     let kit = Kit::serving("m", &[("2", 9_999, new.address), ("1", 1, old.address)]).await;
     let forward = |generation| route("m", generation, &[("2", 10_000, new.address), ("1", 0, old.address)]);
-    // A folder in the place of the file that is written first.
-    let in_the_way = kit.folder.path().join("routes.json.next");
-    std::fs::create_dir(&in_the_way).unwrap();
+    kit.block_disk();
     let (tenant, model) = (Tenant::default_tenant(), Model::new("m").unwrap());
     assert!(
         matches!(kit.running.routes.adopt(forward(2)).await, Adoption::Refused(why) if why.contains("could not be saved"))
@@ -131,7 +131,7 @@ async fn a_route_that_cannot_be_saved_is_not_confirmed_but_a_retreat_is_served_a
     let retreat = back(&forward(1), 3);
     assert!(matches!(kit.running.routes.adopt(retreat.clone()).await, Adoption::Refused(_)));
     assert_eq!(kit.get_as("/m", "s").await.text().await.unwrap(), "old");
-    std::fs::remove_dir(&in_the_way).unwrap();
+    kit.free_disk();
     assert_eq!(kit.running.routes.adopt(retreat).await, Adoption::Unchanged);
     let restarted = start_in(kit.folder.path(), Limits::default()).await;
     assert_eq!(restarted.routes.generation(&tenant, &model), Some(3));

@@ -89,12 +89,11 @@ async fn a_stop_is_served_at_once_and_said_only_when_it_is_on_disk() {
     let (old, new) = (Echo::start("old").await, Echo::start("new").await);
     let kit = Kit::start().await;
     kit.adopt(leased(1, &new, &old)).await;
-    let in_the_way = kit.folder.path().join("routes.json.next");
-    std::fs::create_dir(&in_the_way).unwrap();
+    kit.block_disk();
     let (tenant, model) = (Tenant::default_tenant(), Model::new("m").unwrap());
     assert!(kit.running.routes.stop(&tenant, &model, &rollout_id("1")).await.is_empty());
     assert_eq!((answers(&kit).await.as_str(), said(&kit)), ("old", None));
-    std::fs::remove_dir(&in_the_way).unwrap();
+    kit.free_disk();
     assert_eq!(kit.running.routes.save_again().await.len(), 1);
     assert_eq!(said(&kit), word(1, Some(Held::Stopped)));
 }

@@ -7,7 +7,7 @@ use rollout::{Direction, Route};
 use rollout::{Model, RolloutId, Tenant};
 
 use super::Adoption;
-use crate::saved::Lock;
+use crate::saved::Kept;
 use crate::table::Table;
 
 /// Rollouts of one model that stay locked out. Generations alone refuse all older ones; the lock is for the latest.
@@ -18,17 +18,18 @@ const LOCKS_MAX: usize = 16;
 pub(super) struct Locks(BTreeMap<(Tenant, Model), VecDeque<RolloutId>>);
 
 impl Locks {
-    pub(super) fn of(saved: Vec<Lock>) -> Self {
-        Self(saved.into_iter().map(|lock| ((lock.tenant, lock.model), lock.rollouts.into())).collect())
+    pub(super) fn of(saved: Vec<Kept>) -> Self {
+        let locked = saved.into_iter().filter(|kept| !kept.locks.is_empty());
+        Self(locked.map(|kept| ((kept.tenant, kept.model), kept.locks.into())).collect())
     }
 
-    pub(super) fn saved(&self) -> Vec<Lock> {
-        let lock = |((tenant, model), rollouts): (&(Tenant, Model), &VecDeque<RolloutId>)| Lock {
-            tenant: tenant.clone(),
-            model: model.clone(),
-            rollouts: rollouts.iter().cloned().collect(),
-        };
-        self.0.iter().map(lock).collect()
+    pub(super) fn models(&self) -> impl Iterator<Item = &(Tenant, Model)> {
+        self.0.keys()
+    }
+
+    pub(super) fn of_model(&self, tenant: &Tenant, model: &Model) -> Vec<RolloutId> {
+        let locks = self.0.get(&(tenant.clone(), model.clone()));
+        locks.into_iter().flatten().cloned().collect()
     }
 
     pub(super) fn add(&mut self, tenant: &Tenant, model: &Model, rollout: &RolloutId) {

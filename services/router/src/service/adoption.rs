@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::feed::Feed;
 use super::sampling::Sampling;
+use super::words::Words;
 use super::{Life, holding};
 use crate::proxy::Running;
 use crate::routes::{Adoption, Routes};
@@ -32,16 +33,18 @@ async fn live(life: Life, routes: Routes, feed: Feed) {
     }
 }
 
-/// Follows the feed until the process stops. Adoption waits for nothing: what was counted is sent by a task of its own.
+/// Follows the feed until the process stops. Adoption waits for nothing but the disk: what was counted is sent by a task of its own,
+/// and what is adopted is said by another one.
 pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     let sampling = Sampling::new(feed.clone(), running.counts.clone(), life.clock.clone());
     let (adopted, fresh) = mpsc::unbounded_channel();
     let mut sampler = life.tasks.spawn(sampling.run(running.routes.clone(), fresh));
-    life.tasks.spawn(holding::stops(life.clone(), running.routes.clone(), feed.clone()));
-    life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), feed.clone()));
+    let words = Words::start(&life, running.routes.clone(), feed.clone());
+    life.tasks.spawn(holding::stops(life.clone(), running.routes.clone(), (feed.clone(), words.clone())));
+    life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), (feed.clone(), words.clone())));
     let alive = life.tasks.spawn(live(life.clone(), running.routes.clone(), feed.clone()));
     let mut routes = feed.routes();
-    let mut taken = Taken { feed: feed.clone(), routes: running.routes.clone(), settled: Values::new() };
+    let mut taken = Taken { feed: feed.clone(), words, routes: running.routes.clone(), settled: Values::new() };
     let mut again = tokio::time::interval(BEAT_AGAIN);
     routes.mark_changed();
     loop {
@@ -75,13 +78,14 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
 /// What was taken of the feed.
 struct Taken {
     feed: Feed,
+    words: Words,
     routes: Routes,
     /// What was settled last: served, or older than what is served. A server that went back gives a revision twice.
     settled: Values,
 }
 
 impl Taken {
-    /// Adopts what is new, with one write to the disk, and says what is on the disk now; gives the routes that are new.
+    /// Adopts what is new, with one write to the disk, and has said what is on the disk now; gives the routes that are new.
     async fn take(&mut self, values: &Values) -> Vec<Route> {
         let mut offered = Vec::new();
         let mut settled = values.clone();
@@ -101,7 +105,7 @@ impl Taken {
         // First the beat: a route must not be held for want of one that is there.
         self.feed.hear(&self.routes).await;
         let adoptions = self.routes.adopt_all(offered.iter().map(|(_, route)| route.clone()).collect()).await;
-        let (mut new, mut said) = (Vec::new(), Vec::new());
+        let mut new = Vec::new();
         for ((key, route), adoption) in offered.into_iter().zip(adoptions) {
             if let Adoption::Refused(reason) = &adoption {
                 // Not confirmed, and tried again with the next beat.
@@ -115,13 +119,12 @@ impl Taken {
                     route.generation
                 );
             }
-            said.push((route.tenant.clone(), route.model.clone()));
+            self.words.say(&route);
             if adoption == Adoption::Adopted {
                 new.push(route);
             }
         }
         self.settled = settled;
-        self.feed.adopted(&self.routes, said.iter().map(|(tenant, model)| (tenant, model))).await;
         new
     }
 

@@ -12,7 +12,7 @@ use super::control::Control;
 use crate::routes::Routes;
 
 /// A server that writes each word to its disk takes as many in the time of one.
-const WORDS_AT_ONCE: usize = 64;
+pub(super) const WORDS_AT_ONCE: usize = 64;
 
 /// The other side of a router.
 #[derive(Debug, Clone)]

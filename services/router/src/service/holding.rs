@@ -1,14 +1,13 @@
 //! Holding candidates back, in tasks of their own: neither an ended lease nor a stop waits for the adoption of other routes, which
 //! waits for the disk.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Heard;
-use rollout::Route;
 
 use super::Life;
 use super::feed::Feed;
+use super::words::Words;
 use crate::routes::Routes;
 
 /// Beats and leases are looked at this often: a lease that is over costs at most this more.
@@ -17,7 +16,7 @@ const LEASE_AGAIN: Duration = Duration::from_millis(250);
 const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Ends leases until the process stops, and says so; saves again what a disk did not take.
-pub(super) async fn leases(life: Life, routes: Routes, feed: Feed) {
+pub(super) async fn leases(life: Life, routes: Routes, (feed, words): (Feed, Words)) {
     let (mut look, mut save) = (tokio::time::interval(LEASE_AGAIN), tokio::time::interval(SAVE_AGAIN));
     loop {
         let held = tokio::select! {
@@ -28,30 +27,23 @@ pub(super) async fn leases(life: Life, routes: Routes, feed: Feed) {
             _ = save.tick() => routes.save_again().await,
             () = life.stop.cancelled() => return,
         };
-        say(&routes, &feed, &held).await;
-    }
-}
-
-/// Says what is held, as far as it is on disk.
-async fn say(routes: &Routes, feed: &Feed, held: &[Arc<Route>]) {
-    if !held.is_empty() {
-        feed.adopted(routes, held.iter().map(|route| (&route.tenant, &route.model))).await;
+        held.iter().for_each(|route| words.say_first(route));
     }
 }
 
 /// Holds stopped rollouts until the process stops: at once on hearing of one, and said when it is on disk.
-pub(super) async fn stops(life: Life, routes: Routes, feed: Feed) {
+pub(super) async fn stops(life: Life, routes: Routes, (feed, words): (Feed, Words)) {
     // What the control plane stops comes with the value of its route.
     let Some(mut stops) = feed.stops() else { return };
     loop {
         let heard = tokio::select! { heard = stops.next() => heard, () = life.stop.cancelled() => return };
         match heard {
             Some(Heard::Stop(command)) => {
-                let (routes, feed) = (routes.clone(), feed.clone());
+                let (routes, words) = (routes.clone(), words.clone());
                 // The next stop must not wait for the disk of this one.
                 life.tasks.spawn(async move {
                     let held = routes.stop(&command.tenant, &command.model, &command.rollout_id).await;
-                    say(&routes, &feed, &held).await;
+                    held.iter().for_each(|route| words.say_first(route));
                 });
             }
             // The value of the route says it too.
