@@ -166,8 +166,7 @@ impl Roster {
             let there = self.bus.watch(Bucket::Router).borrow().get(&key).cloned();
             let Some(Word { generation, held }) = word() else { return Ok(()) };
             let value = text(&Adopted { boot: boot.to_owned(), generation, held })?;
-            let is_known = there.as_ref().is_some_and(|entry| entry.value == value);
-            if is_known && self.bus.is_fresh(Bucket::Router, &key) {
+            if there.as_ref().is_some_and(|entry| entry.value == value) && self.bus.is_fresh(Bucket::Router, &key) {
                 return Ok(());
             }
             let said = there.as_ref().and_then(|entry| serde_json::from_str::<Adopted>(&entry.value).ok());
@@ -180,6 +179,17 @@ impl Roster {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether what the process `boot` of a router has adopted for a model is known, and for a while yet.
+    #[must_use]
+    pub fn knows(&self, name: &RouterName, boot: &str, (place, word): (&str, Word)) -> bool {
+        let key = format!("{name}.{place}");
+        let said = |entry: &Entry| serde_json::from_str::<Adopted>(&entry.value).ok();
+        let there = self.bus.watch(Bucket::Router).borrow().get(&key).and_then(said);
+        let is_it =
+            |there: Adopted| there.boot == boot && (there.generation, there.held) == (word.generation, word.held);
+        there.is_some_and(is_it) && self.bus.is_fresh(Bucket::Router, &key)
     }
 
     fn values(&self) -> Values {
@@ -199,8 +209,13 @@ impl Heard {
             return;
         }
         let all = &mut self.all;
-        for (key, entry) in changes(&self.last, &values) {
-            all.insert(key.clone(), entry.clone());
+        if all.is_empty() {
+            // Whoever asks only once need not copy what tens of thousands of words say.
+            all.clone_from(&values);
+        } else {
+            for (key, entry) in changes(&self.last, &values) {
+                all.insert(key.clone(), entry.clone());
+            }
         }
         let beats: Vec<_> =
             names(all).filter_map(|name| Some((format!("{name}."), heartbeat(all, name)?.beat_at))).collect();

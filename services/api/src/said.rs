@@ -1,6 +1,6 @@
 //! A write as a message: said once for an `Idempotency-Key`, and waited for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
@@ -22,6 +22,8 @@ pub(crate) const SERVICE: &str = "api";
 pub(crate) const SOURCE: &str = "/tidegate/api";
 /// How long a write waits for its outcome before it answers 202.
 pub(crate) const OUTCOME_LIMIT: Duration = Duration::from_secs(2);
+/// After a look in vain comes a rest of so many times its own length.
+const REST: u32 = 2;
 /// What a trace adds to a message, with room to spare.
 const STAMP_BYTES: usize = 512;
 /// Longest `Idempotency-Key`, in bytes.
@@ -176,11 +178,14 @@ impl Outcome<'_> {
         let wait = async {
             loop {
                 commits.borrow_and_update();
+                let began = Instant::now();
                 let mut reader = core.store.page().await?;
                 if self.is_there(reader.rows()).await? {
                     return Ok::<_, store::Error>(true);
                 }
                 drop(reader);
+                // Where hundreds commit in a second, most of the time is for them.
+                tokio::time::sleep(began.elapsed() * REST).await;
                 if commits.changed().await.is_err() {
                     return Ok(false);
                 }

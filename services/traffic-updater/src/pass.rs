@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chassis::{Bucket, Core, Error, Heard, Say, Stamped, Trace, Values, failpoint, say_now};
+use chassis::{Bucket, Core, Error, Heard, Say, Stamped, Trace, Values, changes, failpoint, say_now};
 use judge::Span;
 use proto::serving::{Beat, Held, Word};
 use proto::{Message, RouteNews, subject};
@@ -18,6 +18,8 @@ use crate::routers::Routers;
 
 /// How often while a rollout is live, and else.
 const PASS_AGAIN: (Span, Span) = (Span(1_000), Span(5_000));
+/// After a pass comes a rest of so many times its own length.
+const REST: u32 = 4;
 /// A value of our own is known as such by then; somebody else's is seen that much later.
 const KNOWN_AFTER: Duration = Duration::from_millis(20);
 
@@ -39,14 +41,20 @@ pub(crate) async fn stops(core: Core, routers: Routers) {
     }
 }
 
-/// Ends when somebody else has changed the bucket. Our own changes are known a moment after they are there.
-async fn strange(routers: &Routers, values: &mut watch::Receiver<Values>) {
+/// Ends when somebody else has changed the bucket since `known`.
+async fn strange(routers: &Routers, values: &mut watch::Receiver<Values>, known: &mut Values) {
     loop {
         if values.changed().await.is_err() {
             return std::future::pending().await;
         }
+        let there = values.borrow_and_update().clone();
         tokio::time::sleep(KNOWN_AFTER).await;
-        if !routers.knows(&values.borrow_and_update()) {
+        let now = values.borrow().clone();
+        // What has changed again by now is looked at then.
+        let is_strange =
+            changes(known, &there).any(|(key, entry)| now.get(key) == Some(entry) && !routers.knows(key, entry));
+        *known = there;
+        if is_strange {
             return;
         }
     }
@@ -73,13 +81,14 @@ impl Pass {
 
     /// Passes until the process stops.
     pub(crate) async fn run(mut self) {
-        let (mut wait, mut values) = (PASS_AGAIN.0, self.routers.values());
+        let (mut wait, mut values, mut known) = (PASS_AGAIN.0, self.routers.values(), Values::new());
         loop {
             tokio::select! {
                 () = self.core.clock.sleep_until(self.core.clock.now().plus(wait)) => {}
-                () = strange(&self.routers, &mut values) => {}
+                () = strange(&self.routers, &mut values, &mut known) => {}
                 () = self.core.stop.cancelled() => return,
             }
+            let began = tokio::time::Instant::now();
             wait = match self.once().await {
                 Ok(true) => PASS_AGAIN.0,
                 Ok(false) => PASS_AGAIN.1,
@@ -88,6 +97,11 @@ impl Pass {
                     PASS_AGAIN.0
                 }
             };
+            // However much there is to compare, and however often somebody changes it, most of the time is for requests.
+            tokio::select! {
+                () = tokio::time::sleep(began.elapsed() * REST) => {}
+                () = self.core.stop.cancelled() => return,
+            }
         }
     }
 

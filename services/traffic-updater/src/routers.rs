@@ -125,10 +125,9 @@ impl Routers {
         self.bus.watch(Bucket::Route)
     }
 
-    /// Whether this process put all of these values there, or has seen that they are what is wished for.
-    pub(crate) fn knows(&self, values: &Values) -> bool {
-        let ours = self.ours();
-        values.iter().all(|(key, entry)| ours.get(key).is_some_and(|(revision, _)| *revision == entry.revision))
+    /// Whether this process put a value there, or has seen that it is what is wished for.
+    pub(crate) fn knows(&self, key: &str, entry: &Entry) -> bool {
+        self.ours().get(key).is_some_and(|(revision, _)| *revision == entry.revision)
     }
 
     fn begins(&self, key: &str, wish: &Route) {

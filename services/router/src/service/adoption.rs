@@ -15,22 +15,30 @@ use crate::routes::{Adoption, Routes};
 
 /// A router says that it lives this often; without it for 15 s it is dead. Routes that were refused are tried again as often.
 pub(super) const BEAT_AGAIN: Duration = Duration::from_secs(5);
+/// What is served is said again in small parts, so often.
+const WORDS_AGAIN: Duration = Duration::from_secs(1);
 /// Requests in flight have this long when the router stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 /// The last counts have this long when the router stops.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 
-/// Says that the router lives, and what it serves, until the process stops: a new route must not wait while a thousand old ones are
-/// said again.
+/// Says that the router lives, and what it serves, until the process stops: a new route must not wait while old ones are said again.
 async fn live(life: Life, routes: Routes, feed: Feed) {
-    let mut beat = tokio::time::interval(BEAT_AGAIN);
-    loop {
-        let said = async {
+    let beats = async {
+        let mut beat = tokio::time::interval(BEAT_AGAIN);
+        loop {
             beat.tick().await;
-            feed.beat(life.clock.now(), &routes).await;
-        };
-        tokio::select! { () = said => {}, () = life.stop.cancelled() => return }
-    }
+            feed.beat(life.clock.now()).await;
+        }
+    };
+    let words = async {
+        let mut round = tokio::time::interval(WORDS_AGAIN);
+        loop {
+            round.tick().await;
+            feed.say_again(&routes).await;
+        }
+    };
+    tokio::select! { () = beats => {}, () = words => {}, () = life.stop.cancelled() => {} }
 }
 
 /// Follows the feed until the process stops. Adoption waits for nothing but the disk: what was counted is sent by a task of its own,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::{Bucket, Bus, Heartbeat, Roster, Say, Stamped, Stops, Trace, Values};
 use futures_util::{StreamExt as _, stream};
 use proto::serving::Beat;
-use rollout::{At, Model, RouterName, Tenant};
+use rollout::{At, Model, Route, RouterName, Tenant};
 use tokio::sync::watch;
 
 use super::control::Control;
@@ -13,6 +13,9 @@ use crate::routes::Routes;
 
 /// A server that writes each word to its disk takes as many in the time of one.
 pub(super) const WORDS_AT_ONCE: usize = 64;
+
+/// In so many rounds at most is everything said again.
+const ROUNDS: usize = 20;
 
 /// The other side of a router.
 #[derive(Debug, Clone)]
@@ -56,9 +59,8 @@ impl Feed {
         }
     }
 
-    /// Says that the router lives, and again what it serves of rollouts, where that is forgotten after a while. It is said again,
-    /// so a failure is only noted.
-    pub(super) async fn beat(&self, now: At, routes: &Routes) {
+    /// Says that the router lives. It is said again, so a failure is only noted.
+    pub(super) async fn beat(&self, now: At) {
         // The control plane hears it from a task of its own: adoption must not wait for an answer.
         let Self::Bus(local) = self else { return };
         let heartbeat = local.heartbeat(now, false);
@@ -67,8 +69,16 @@ impl Feed {
             Ok(false) => tracing::error!("another router is called {}, so this one counts for nothing", local.name),
             Err(error) => tracing::warn!("can't say on the bus that {} lives: {error:#}", local.name),
         }
+    }
+
+    /// Says again a part of what is served of rollouts, where that is forgotten after a while: all at once, a thousand words would
+    /// stand in front of a retreat everywhere.
+    pub(super) async fn say_again(&self, routes: &Routes) {
+        let Self::Bus(local) = self else { return };
         let of_rollouts: Vec<_> = routes.served().into_iter().filter(|route| route.rollout_id.is_some()).collect();
-        self.adopted(routes, of_rollouts.iter().map(|route| (&route.tenant, &route.model))).await;
+        let due = of_rollouts.iter().filter(|route| local.is_due(routes, route));
+        let some: Vec<_> = due.take(of_rollouts.len() / ROUNDS + 1).collect();
+        self.adopted(routes, some.iter().map(|route| (&route.tenant, &route.model))).await;
     }
 
     /// Stops as they are published.
@@ -135,6 +145,12 @@ impl Local {
         if let Err(error) = self.roster.adopt(&self.name, &self.boot, (&place, word)).await {
             tracing::warn!("can't say on the bus at which generation {place} is: {error:#}");
         }
+    }
+
+    fn is_due(&self, routes: &Routes, route: &Route) -> bool {
+        let place = proto::subject::key(&route.tenant, &route.model);
+        let word = routes.word(&route.tenant, &route.model);
+        word.is_some_and(|word| !self.roster.knows(&self.name, &self.boot, (&place, word)))
     }
 
     fn heartbeat(&self, beat_at: At, has_left: bool) -> Heartbeat {
