@@ -22,8 +22,9 @@ pub(crate) const SERVICE: &str = "api";
 pub(crate) const SOURCE: &str = "/tidegate/api";
 /// How long a write waits for its outcome before it answers 202.
 pub(crate) const OUTCOME_LIMIT: Duration = Duration::from_secs(2);
-/// After a look in vain comes a rest of so many times its own length.
+/// After a look in vain comes a rest of so many times its own length, and no more than this.
 const REST: u32 = 2;
+const REST_MAX: Duration = Duration::from_millis(100);
 /// What a trace adds to a message, with room to spare.
 const STAMP_BYTES: usize = 512;
 /// Longest `Idempotency-Key`, in bytes.
@@ -185,7 +186,7 @@ impl Outcome<'_> {
                 }
                 drop(reader);
                 // Where hundreds commit in a second, most of the time is for them.
-                tokio::time::sleep(began.elapsed() * REST).await;
+                tokio::time::sleep((began.elapsed() * REST).min(REST_MAX)).await;
                 if commits.changed().await.is_err() {
                     return Ok(false);
                 }

@@ -132,9 +132,17 @@ impl Routes {
         Arc::clone(&self.shared.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Serves what is adopted. Requests do not wait while the next table is made; what is held meanwhile makes it anew.
     fn put(&self, adopted: &[Arc<Served>]) {
-        let mut table = self.shared.table.write().unwrap_or_else(PoisonError::into_inner);
-        *table = Arc::new(self.with(&table, adopted));
+        loop {
+            let before = self.table();
+            let next = Arc::new(self.with(&before, adopted));
+            let mut table = self.shared.table.write().unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&table, &before) {
+                *table = next;
+                return;
+            }
+        }
     }
 
     /// `table` with what is adopted, held back where it must be.
@@ -225,9 +233,7 @@ impl Routes {
             return Ok(());
         }
         let table = self.with(&self.table(), adopted);
-        let hangs_on_beats = then.models().any(|(tenant, model)| {
-            table.of_model(tenant, model).is_some_and(|served| served.route().lease_seconds.is_some())
-        });
+        let hangs_on_beats = table.iter().any(|served| served.route().lease_seconds.is_some());
         let beat = hangs_on_beats.then(|| self.shared.lease.saved());
         let is_all = self.shared.disk.wants_all();
         let models = if is_all { self.all(&table) } else { self.kept(&table, then.models()) };

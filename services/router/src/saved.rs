@@ -53,12 +53,15 @@ impl Saved {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, String> {
-        let saved: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if saved.format == FORMAT {
-            Ok(saved)
-        } else {
-            Err(format!("its format is {}, and only {FORMAT} is known", saved.format))
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
         }
+        let Head { format } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if format != FORMAT {
+            return Err(format!("its format is {format}, and only {FORMAT} is known"));
+        }
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 
     /// The same after the lines of a log. A last line that is not whole was never confirmed.

@@ -18,8 +18,9 @@ use crate::routers::Routers;
 
 /// How often while a rollout is live, and else.
 const PASS_AGAIN: (Span, Span) = (Span(1_000), Span(5_000));
-/// After a pass comes a rest of so many times its own length.
+/// After a pass comes a rest of so many times its own length, and no more than this: what is late waits for the next one.
 const REST: u32 = 4;
+const REST_MAX: Duration = Duration::from_secs(1);
 /// A value of our own is known as such by then; somebody else's is seen that much later.
 const KNOWN_AFTER: Duration = Duration::from_millis(20);
 
@@ -90,18 +91,17 @@ impl Pass {
             }
             let began = tokio::time::Instant::now();
             wait = match self.once().await {
-                Ok(true) => PASS_AGAIN.0,
-                Ok(false) => PASS_AGAIN.1,
+                Ok(is_live) => {
+                    // However much there is to compare, and however often somebody changes it, most of the time is for requests.
+                    let rest = (began.elapsed() * REST).min(REST_MAX);
+                    tokio::select! { () = tokio::time::sleep(rest) => {}, () = self.core.stop.cancelled() => return }
+                    if is_live { PASS_AGAIN.0 } else { PASS_AGAIN.1 }
+                }
                 Err(error) => {
                     tracing::warn!("can't compare the wished routes with the served ones, trying again: {error:#}");
                     PASS_AGAIN.0
                 }
             };
-            // However much there is to compare, and however often somebody changes it, most of the time is for requests.
-            tokio::select! {
-                () = tokio::time::sleep(began.elapsed() * REST) => {}
-                () = self.core.stop.cancelled() => return,
-            }
         }
     }
 

@@ -13,6 +13,15 @@ async fn answers(kit: &Kit) -> String {
     kit.get_as("/m", "s").await.text().await.unwrap()
 }
 
+/// Waits until such an answer comes.
+async fn serves(kit: &Kit, path: &str, wanted: &str) {
+    let began = Instant::now();
+    while kit.get_as(path, "s").await.text().await.unwrap() != wanted {
+        assert!(began.elapsed() < Duration::from_secs(30), "{path} is not served by {wanted}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 fn word(generation: i64, held: Option<Held>) -> Option<Word> {
     Some(Word { generation, held })
 }
@@ -96,6 +105,38 @@ async fn a_stop_is_served_at_once_and_said_only_when_it_is_on_disk() {
     kit.free_disk();
     assert_eq!(kit.running.routes.save_again().await.len(), 1);
     assert_eq!(said(&kit), word(1, Some(Held::Stopped)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_and_an_ended_lease_do_not_wait_for_a_disk_that_hangs() {
+    let (old, new) = (Echo::start("old").await, Echo::start("new").await);
+    let kit = Kit::start().await;
+    kit.adopt(leased(1, &new, &old)).await;
+    kit.adopt(Route { lease_seconds: Some(1), ..route("n", 1, &[("2", 10_000, new.address), ("1", 0, old.address)]) })
+        .await;
+    // Whoever opens a pipe waits for its other end.
+    let log = kit.folder.path().join("routes.log");
+    std::fs::remove_file(&log).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
+    let (of_stop, of_lease) = (kit.running.routes.clone(), kit.running.routes.clone());
+    let stopping = tokio::spawn(async move {
+        of_stop.stop(&Tenant::default_tenant(), &Model::new("m").unwrap(), &rollout_id("1")).await.len()
+    });
+    serves(&kit, "/m", "old").await;
+    let ending = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        of_lease.end_leases().await.len()
+    });
+    serves(&kit, "/n", "old").await;
+    assert_eq!(said(&kit), None, "neither is on the disk");
+    // The pipe takes no write for certain, so that one fails, and both are saved with all the rest.
+    let reader = tokio::task::spawn_blocking(move || {
+        let reader = std::fs::File::open(&log);
+        std::fs::remove_file(&log).and(reader)
+    });
+    let _reader = reader.await.unwrap().unwrap();
+    assert_eq!((stopping.await.unwrap(), ending.await.unwrap()), (0, 1), "whose save failed is not said");
+    assert_eq!(said(&kit), word(1, Some(Held::Stopped)), "the next save takes it along");
 }
 
 #[tokio::test]

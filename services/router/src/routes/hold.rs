@@ -43,32 +43,40 @@ impl Routes {
             tracing::error!(model = %route.model, generation = route.generation,
                 "no beat for {} s: {} of {} serves alone until a newer route comes", route.lease_seconds.unwrap_or(0), route.stable, route.model);
         }
-        self.keep(ended).await
+        if self.keep().await { ended } else { Vec::new() }
     }
 
     /// Takes the candidates' traffic of a rollout away and locks it out for good. Served at once; gives the routes once that is
     /// on disk.
     pub async fn stop(&self, tenant: &Tenant, model: &Model, rollout: &RolloutId) -> Vec<Arc<Route>> {
-        self.locks().add(tenant, model, rollout);
-        self.shared.unsaved.add(tenant, model);
-        let stopped = self.hold(Held::Stopped, |table| {
-            let is_its = |served: &&Arc<Served>| {
-                let route = served.route();
-                route.rollout_id.as_ref() == Some(rollout) && is_forward(route)
-            };
-            table.of_model(tenant, model).filter(is_its).cloned().into_iter().collect()
-        });
-        self.keep(stopped).await
-    }
-
-    /// Saves what an earlier save left over; gives the routes that are held, once they are on disk.
-    pub async fn save_again(&self) -> Vec<Arc<Route>> {
-        if self.shared.unsaved.now().is_empty() {
+        {
+            let mut locks = self.locks();
+            locks.add(tenant, model, rollout);
+            // Within the same moment: whoever sees the lock knows that it is not on the disk.
+            self.shared.unsaved.add(tenant, model);
+        }
+        let is_its = |served: &&Arc<Served>| {
+            let route = served.route();
+            route.rollout_id.as_ref() == Some(rollout) && is_forward(route)
+        };
+        let of_rollout =
+            |table: &Table| table.of_model(tenant, model).filter(is_its).cloned().into_iter().collect::<Vec<_>>();
+        self.hold(Held::Stopped, of_rollout);
+        if !self.keep().await {
             return Vec::new();
         }
-        let table = self.table();
-        let held = table.iter().filter(|served| served.held().is_some()).map(|served| Arc::clone(served.route()));
-        self.keep(held.collect()).await
+        // One that was adopted meanwhile is held too.
+        of_rollout(&self.table()).iter().map(|served| Arc::clone(served.route())).collect()
+    }
+
+    /// Saves what an earlier save left over; gives the routes of it that are held, once they are on disk.
+    pub async fn save_again(&self) -> Vec<Arc<Route>> {
+        let (then, table) = (self.shared.unsaved.now(), self.table());
+        if then.is_empty() || !self.keep().await {
+            return Vec::new();
+        }
+        let left_over = then.models().filter_map(|(tenant, model)| table.of_model(tenant, model));
+        left_over.filter(|served| served.held().is_some()).map(|served| Arc::clone(served.route())).collect()
     }
 
     /// What may be said of a model's route: what is served of it and is on the disk.
@@ -106,16 +114,14 @@ impl Routes {
         held.iter().map(|served| Arc::clone(served.route())).collect()
     }
 
-    /// Gives what is held once it is on disk; nothing while it is not. The next save takes it along.
-    async fn keep(&self, held: Vec<Arc<Route>>) -> Vec<Arc<Route>> {
+    /// Saves what is held; says whether that is on the disk. If not, the next save takes it along.
+    async fn keep(&self) -> bool {
         let _one_at_a_time = self.shared.writer.lock().await;
-        match self.save(&[]).await {
-            Ok(()) => held,
-            Err(why) => {
-                tracing::error!("what is held back could not be saved: {why}");
-                Vec::new()
-            }
+        let saved = self.save(&[]).await;
+        if let Err(why) = &saved {
+            tracing::error!("what is held back could not be saved: {why}");
         }
+        saved.is_ok()
     }
 
     /// What is adopted, held as what is served now of the same generation: a stop must not be lost to a save that took long.

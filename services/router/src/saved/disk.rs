@@ -51,6 +51,10 @@ impl Disk {
         let log = read(&self.folder.join(LOG))?.unwrap_or_default();
         match Saved::read(&whole).and_then(|saved| saved.after(&log)) {
             Ok(saved) => {
+                // What a killed process wrote may not be on the disk yet, and is about to be told as if it were.
+                sync(&self.folder.join(WHOLE))?;
+                sync(&self.folder.join(LOG))?;
+                sync(&self.folder)?;
                 self.files().number = saved.number;
                 Ok(saved)
             }
@@ -86,7 +90,7 @@ impl Disk {
         self.replace(WHOLE, &whole)?;
         // Its old lines name another number; a crash before this leaves them, and they count for nothing.
         empty(&self.folder.join(LOG))?;
-        self.sync()?;
+        sync(&self.folder)?;
         files.log = Some(Log { bytes: 0, whole: whole.len() as u64 });
         Ok(())
     }
@@ -127,11 +131,7 @@ impl Disk {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, self.folder.join(name))?;
-        self.sync()
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        sync(&self.folder)
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {
@@ -145,6 +145,15 @@ fn empty(path: &Path) -> io::Result<File> {
     // The mode above counts only for a file that is made, not for one that a crash left behind.
     file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     Ok(file)
+}
+
+/// Waits until a file or a folder, if there is one, is on the disk as it is.
+fn sync(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a file holds, if there is one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis::{Values, changes};
 use rollout::Route;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::feed::Feed;
 use super::sampling::Sampling;
@@ -33,6 +34,8 @@ async fn live(life: Life, routes: Routes, feed: Feed) {
     };
     let words = async {
         let mut round = tokio::time::interval(WORDS_AGAIN);
+        // Rounds that a server held up do not follow at once.
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             round.tick().await;
             feed.say_again(&routes).await;
@@ -50,6 +53,7 @@ pub(super) async fn follow(life: Life, running: Running, feed: Feed) {
     let words = Words::start(&life, running.routes.clone(), feed.clone());
     life.tasks.spawn(holding::stops(life.clone(), running.routes.clone(), (feed.clone(), words.clone())));
     life.tasks.spawn(holding::leases(life.clone(), running.routes.clone(), (feed.clone(), words.clone())));
+    life.tasks.spawn(holding::saves(life.clone(), running.routes.clone(), words.clone()));
     let alive = life.tasks.spawn(live(life.clone(), running.routes.clone(), feed.clone()));
     let mut routes = feed.routes();
     let mut taken = Taken { feed: feed.clone(), words, routes: running.routes.clone(), settled: Values::new() };

@@ -15,16 +15,26 @@ const LEASE_AGAIN: Duration = Duration::from_millis(250);
 /// What could not be saved is tried again this often.
 const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Ends leases until the process stops, and says so; saves again what a disk did not take.
+/// Ends leases until the process stops, and has it said.
 pub(super) async fn leases(life: Life, routes: Routes, (feed, words): (Feed, Words)) {
-    let (mut look, mut save) = (tokio::time::interval(LEASE_AGAIN), tokio::time::interval(SAVE_AGAIN));
+    let mut look = tokio::time::interval(LEASE_AGAIN);
+    loop {
+        tokio::select! { _ = look.tick() => {}, () = life.stop.cancelled() => return }
+        let (routes, feed, words) = (routes.clone(), feed.clone(), words.clone());
+        // The next look must not wait for the disk of this one: a lease ends there while the disk hangs.
+        life.tasks.spawn(async move {
+            feed.hear(&routes).await;
+            routes.end_leases().await.iter().for_each(|route| words.say_first(route));
+        });
+    }
+}
+
+/// Saves again what a disk did not take, until the process stops, and has it said.
+pub(super) async fn saves(life: Life, routes: Routes, words: Words) {
+    let mut save = tokio::time::interval(SAVE_AGAIN);
     loop {
         let held = tokio::select! {
-            _ = look.tick() => {
-                feed.hear(&routes).await;
-                routes.end_leases().await
-            }
-            _ = save.tick() => routes.save_again().await,
+            held = async { save.tick().await; routes.save_again().await } => held,
             () = life.stop.cancelled() => return,
         };
         held.iter().for_each(|route| words.say_first(route));
