@@ -31,8 +31,8 @@ const WATCHED: Duration = Duration::from_secs(60);
 const STORM: usize = 50_000;
 /// Far above what a split takes.
 const LIMIT: Duration = Duration::from_secs(60);
-/// What is posted is judged by then, and more.
-const TICK: Duration = Duration::from_secs(20);
+/// What is posted is judged by then: longer than a tick, and than what follows from it.
+const JUDGED_BY: Duration = Duration::from_secs(20);
 /// Between the breaches, so that they do not all fall into one tick.
 const APART: Duration = Duration::from_millis(100);
 
@@ -249,7 +249,7 @@ async fn breached(api: &Api, live: &[(String, String)]) -> anyhow::Result<Vec<f6
         tokio::time::sleep(APART).await;
     }
     // Whoever looks for them now takes the time of what is measured.
-    tokio::time::sleep(TICK).await;
+    tokio::time::sleep(JUDGED_BY).await;
     let mut all = Vec::new();
     for (_, id) in some {
         api.stage(id, "rolled_back").await?;

@@ -103,7 +103,7 @@ impl Roster {
     /// What a router has adopted for a model (`<tenant>.<model>`, escaped) since this heartbeat's boot.
     #[must_use]
     pub fn adopted(&self, name: &RouterName, heartbeat: &Heartbeat, place: &str) -> Option<Word> {
-        let adopted: Adopted = serde_json::from_str(&self.values().get(&format!("{name}.{place}"))?.value).ok()?;
+        let adopted = said(self.values().get(&format!("{name}.{place}"))?)?;
         let word = Word { generation: adopted.generation, held: adopted.held };
         (adopted.boot == heartbeat.boot).then_some(word)
     }
@@ -125,7 +125,7 @@ impl Roster {
         let (values, front) = (self.values(), format!("{name}."));
         let own = values.range(front.clone()..).take_while(|(key, _)| key.starts_with(&front));
         own.filter_map(|(key, entry)| {
-            let adopted: Adopted = serde_json::from_str(&entry.value).ok()?;
+            let adopted = said(entry)?;
             (adopted.boot == heartbeat.boot).then(|| (key[front.len()..].to_owned(), adopted.generation))
         })
         .collect()
@@ -165,16 +165,16 @@ impl Roster {
         loop {
             let there = self.bus.watch(Bucket::Router).borrow().get(&key).cloned();
             let Some(Word { generation, held }) = word() else { return Ok(()) };
-            let value = text(&Adopted { boot: boot.to_owned(), generation, held })?;
-            if there.as_ref().is_some_and(|entry| entry.value == value) && self.bus.is_fresh(Bucket::Router, &key) {
+            if self.knows(name, boot, (place, Word { generation, held })) {
                 return Ok(());
             }
-            let said = there.as_ref().and_then(|entry| serde_json::from_str::<Adopted>(&entry.value).ok());
-            let is_newer = |said: Adopted| (said.generation, said.held.is_some()) > (generation, held.is_some());
-            if said.filter(|said| said.boot == boot).is_some_and(is_newer) {
+            let known = there.as_ref().and_then(said);
+            let is_newer = |known: Adopted| (known.generation, known.held.is_some()) > (generation, held.is_some());
+            if known.filter(|known| known.boot == boot).is_some_and(is_newer) {
                 return Ok(());
             }
             let revision = there.map_or(0, |entry| entry.revision);
+            let value = text(&Adopted { boot: boot.to_owned(), generation, held })?;
             if self.bus.put(Bucket::Router, &key, Entry { revision, value }).await?.is_some() {
                 return Ok(());
             }
@@ -185,7 +185,6 @@ impl Roster {
     #[must_use]
     pub fn knows(&self, name: &RouterName, boot: &str, (place, word): (&str, Word)) -> bool {
         let key = format!("{name}.{place}");
-        let said = |entry: &Entry| serde_json::from_str::<Adopted>(&entry.value).ok();
         let there = self.bus.watch(Bucket::Router).borrow().get(&key).and_then(said);
         let is_it =
             |there: Adopted| there.boot == boot && (there.generation, there.held) == (word.generation, word.held);
@@ -225,6 +224,11 @@ impl Heard {
         }
         self.last = values;
     }
+}
+
+/// What a router has said of a model.
+fn said(entry: &Entry) -> Option<Adopted> {
+    serde_json::from_str(&entry.value).ok()
 }
 
 /// The names of routers, each once, however many words each has said.

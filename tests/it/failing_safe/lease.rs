@@ -1,5 +1,8 @@
 //! The dead-man lease: without a beat the candidate is gone, and comes back only by a decision.
 
+use std::process::Command;
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::Parts;
@@ -33,5 +36,29 @@ async fn without_a_beat_the_candidate_is_gone_after_its_lease_and_comes_back_onl
         "{}",
         parts.core.metrics.counters()
     );
+    assert!(parts.core.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_ends_while_the_disk_of_the_router_hangs() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let parts = Parts::start_in(Arc::clone(&folder)).await;
+    parts.half("leased", json!({"lease": "15s"})).await;
+    let saved = parts.half("saved", json!({"lease": "off"})).await;
+    // Whoever opens a pipe waits for its other end.
+    let log = folder.path().join("router/routes.log");
+    std::fs::remove_file(&log).unwrap();
+    assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+    let (status, answer) = parts.house.post(&format!("/v1/rollouts/{saved}/rollback"), &json!({})).await;
+    assert_eq!((status, &answer["applied"]), (202, &json!(false)), "no router has it on its disk: {answer}");
+    // The database takes no commit, so nothing beats.
+    let stalled = parts.core.store.begin().await.unwrap();
+    parts.back("leased").await;
+    drop(stalled);
+    let hung = log.clone();
+    let reader = tokio::task::spawn_blocking(move || std::fs::File::open(hung)).await.unwrap().unwrap();
+    std::fs::remove_file(log).unwrap();
+    assert_eq!(parts.house.ended(&saved).await["stage"], json!("rolled_back"), "it goes on with a disk that answers");
+    drop(reader);
     assert!(parts.core.stop().await);
 }

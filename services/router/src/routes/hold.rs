@@ -110,6 +110,7 @@ impl Routes {
             self.shared.unsaved.add(&served.route().tenant, &served.route().model);
             next.put(Arc::new(served.hold(reason)));
         }
+        // Also where nothing is held: a table that is being made beside this one is then made anew, with the lock of a stop.
         *table = Arc::new(next);
         held.iter().map(|served| Arc::clone(served.route())).collect()
     }
