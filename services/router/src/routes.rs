@@ -180,6 +180,7 @@ impl Routes {
                 }
                 Err(adoption) => adoption,
             };
+            self.locks().answered(&route, &adoption);
             adoptions.push((route, adoption));
         }
         self.put(&reduced);

@@ -84,32 +84,67 @@ async fn stopped_without_a_record(dwell: &str) {
     assert!(core.stop().await);
     // Only the router hears it.
     let parts = Parts::without_services(folder).await;
-    let command = RolloutCommand {
-        tenant: Tenant::default_tenant(),
-        model: Model::new("reranker").unwrap(),
-        rollout_id: RolloutId::new(&*id).unwrap(),
-        verb: Verb::Rollback,
-        owner: "local".to_owned(),
-        actor: None,
-        reason: None,
-        if_version: None,
-    };
-    let (roster, since) = (Roster::new(&parts.core.bus), Instant::now());
+    let roster = Roster::new(&parts.core.bus);
     let is_held = || {
         let words = roster.words(parts.core.clock.now(), "default.reranker");
         words.iter().any(|(_, word)| word.is_some_and(|word| word.held == Some(Held::Stopped)))
     };
-    while !is_held() {
-        assert!(since.elapsed() < crate::house::LIMIT, "the router does not hold it");
-        // It may not listen yet.
-        let stamped = Stamped { service: "api", at: parts.core.clock.now(), trace: &Trace::from_parent(None) };
-        parts.core.bus.stop(&stamped, "cmd.1", &command).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    parts.stopped_until(&id, is_held).await;
     parts.serve();
-    let ended = parts.house.ended(&id).await;
-    assert_eq!(ended["stage"], "rolled_back", "{ended}");
-    assert!(ended["reason"].as_str().unwrap().starts_with("stopped: held by "), "{ended}");
-    assert_eq!(parts.candidates("reranker").await, 0);
-    assert!(parts.core.stop().await);
+    parts.turns_back(&id).await;
+}
+
+/// The router has no route of the rollout yet that it could hold: it refuses the first one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_was_never_recorded_turns_the_rollout_back_before_its_first_step_too() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let parts = Parts::start_in(Arc::clone(&folder)).await;
+    parts.house.serves("reranker", "1", &parts.one.url).await;
+    parts.house.version("reranker", "2", &parts.two.url).await;
+    let Parts { core, house, one: _one, two: _two } = parts;
+    drop(house);
+    assert!(core.stop().await);
+    let parts = Parts::without_services(Arc::clone(&folder)).await;
+    registry_writer::serve(&parts.core);
+    stage_scheduler::serve(&parts.core);
+    traffic_updater::serve(&parts.core);
+    let policy = json!({"name": "half", "steps": [{"split": 50, "dwell": "24h"}, {"split": 100, "dwell": "0s"}]});
+    let id = parts.house.promote("reranker", "2", &json!({ "policy": policy })).await;
+    let saved =
+        || ["routes.json", "routes.log"].map(|name| std::fs::read_to_string(folder.path().join("router").join(name)));
+    parts.stopped_until(&id, || saved().into_iter().flatten().any(|text| text.contains(&id))).await;
+    // Until now nobody has said that the candidate is ready.
+    deployer::serve(&parts.core);
+    parts.turns_back(&id).await;
+}
+
+impl Parts {
+    /// Says a stop that nobody records, until it is heard: the router may not listen yet.
+    async fn stopped_until(&self, id: &str, is_heard: impl Fn() -> bool) {
+        let command = RolloutCommand {
+            tenant: Tenant::default_tenant(),
+            model: Model::new("reranker").unwrap(),
+            rollout_id: RolloutId::new(id).unwrap(),
+            verb: Verb::Rollback,
+            owner: "local".to_owned(),
+            actor: None,
+            reason: None,
+            if_version: None,
+        };
+        let since = Instant::now();
+        while !is_heard() {
+            assert!(since.elapsed() < crate::house::LIMIT, "the router does not hear it");
+            let stamped = Stamped { service: "api", at: self.core.clock.now(), trace: &Trace::from_parent(None) };
+            self.core.bus.stop(&stamped, "cmd.1", &command).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn turns_back(self, id: &str) {
+        let ended = self.house.ended(id).await;
+        assert_eq!(ended["stage"], "rolled_back", "{ended}");
+        assert!(ended["reason"].as_str().unwrap().starts_with("stopped: held by "), "{ended}");
+        assert_eq!(self.candidates("reranker").await, 0);
+        assert!(self.core.stop().await);
+    }
 }

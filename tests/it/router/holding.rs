@@ -161,6 +161,20 @@ async fn a_stopped_rollout_never_goes_forward_again_not_even_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_stop_that_is_heard_before_the_first_route_is_told_when_that_is_refused() {
+    let (old, new) = (Echo::start("old").await, Echo::start("new").await);
+    let kit = Kit::start().await;
+    kit.adopt(Route { rollout_id: None, ..leased(1, &old, &old) }).await;
+    let (tenant, model) = (Tenant::default_tenant(), Model::new("m").unwrap());
+    assert!(kit.running.routes.stop(&tenant, &model, &rollout_id("1")).await.is_empty());
+    assert_eq!(said(&kit), word(1, None), "nobody waits for it");
+    assert!(matches!(kit.running.routes.adopt(leased(2, &new, &old)).await, Adoption::Refused(_)));
+    assert_eq!((answers(&kit).await.as_str(), said(&kit)), ("old", word(1, Some(Held::Stopped))));
+    kit.adopt(Route { rollout_id: Some(rollout_id("2")), ..leased(3, &new, &old) }).await;
+    assert_eq!((answers(&kit).await.as_str(), said(&kit)), ("new", word(3, None)));
+}
+
+#[tokio::test]
 async fn that_a_route_was_stopped_is_added_and_never_taken_away() {
     let (old, new) = (Echo::start("old").await, Echo::start("new").await);
     let kit = Kit::start().await;

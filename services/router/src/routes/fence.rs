@@ -1,6 +1,6 @@
 //! The fences: which routes may be served after what is served now. Values in, an answer out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rollout::{Direction, Route};
@@ -15,25 +15,32 @@ const LOCKS_MAX: usize = 16;
 
 /// The rollouts that never go forward again.
 #[derive(Debug, Default)]
-pub(super) struct Locks(BTreeMap<(Tenant, Model), VecDeque<RolloutId>>);
+pub(super) struct Locks {
+    locked: BTreeMap<Place, VecDeque<RolloutId>>,
+    /// Models whose latest route was refused for a lock.
+    refused: BTreeSet<Place>,
+}
+
+type Place = (Tenant, Model);
 
 impl Locks {
     pub(super) fn of(saved: Vec<Kept>) -> Self {
         let locked = saved.into_iter().filter(|kept| !kept.locks.is_empty());
-        Self(locked.map(|kept| ((kept.tenant, kept.model), kept.locks.into())).collect())
+        let locked = locked.map(|kept| ((kept.tenant, kept.model), kept.locks.into())).collect();
+        Self { locked, refused: BTreeSet::new() }
     }
 
-    pub(super) fn models(&self) -> impl Iterator<Item = &(Tenant, Model)> {
-        self.0.keys()
+    pub(super) fn models(&self) -> impl Iterator<Item = &Place> {
+        self.locked.keys()
     }
 
     pub(super) fn of_model(&self, tenant: &Tenant, model: &Model) -> Vec<RolloutId> {
-        let locks = self.0.get(&(tenant.clone(), model.clone()));
+        let locks = self.locked.get(&(tenant.clone(), model.clone()));
         locks.into_iter().flatten().cloned().collect()
     }
 
     pub(super) fn add(&mut self, tenant: &Tenant, model: &Model, rollout: &RolloutId) {
-        let locks = self.0.entry((tenant.clone(), model.clone())).or_default();
+        let locks = self.locked.entry((tenant.clone(), model.clone())).or_default();
         if locks.contains(rollout) {
             return;
         }
@@ -44,7 +51,28 @@ impl Locks {
     }
 
     pub(super) fn has(&self, tenant: &Tenant, model: &Model, rollout: &RolloutId) -> bool {
-        self.0.get(&(tenant.clone(), model.clone())).is_some_and(|locks| locks.contains(rollout))
+        self.locked.get(&(tenant.clone(), model.clone())).is_some_and(|locks| locks.contains(rollout))
+    }
+
+    /// The rollout of a route that would lead it forward again.
+    fn forbid<'r>(&self, route: &'r Route) -> Option<&'r RolloutId> {
+        let rollout = route.rollout_id.as_ref().filter(|_| route.direction == Direction::Forward)?;
+        self.has(&route.tenant, &route.model, rollout).then_some(rollout)
+    }
+
+    /// Remembers that a route was refused for a lock, until another one is adopted: whoever waits for it has to hear that.
+    pub(super) fn answered(&mut self, route: &Route, adoption: &Adoption) {
+        let place = (route.tenant.clone(), route.model.clone());
+        match adoption {
+            Adoption::Refused(_) if self.forbid(route).is_some() => drop(self.refused.insert(place)),
+            Adoption::Adopted => drop(self.refused.remove(&place)),
+            _ => {}
+        }
+    }
+
+    /// Whether the latest route of a model was refused for a lock.
+    pub(super) fn has_refused(&self, tenant: &Tenant, model: &Model) -> bool {
+        self.refused.contains(&(tenant.clone(), model.clone()))
     }
 }
 
@@ -65,11 +93,9 @@ pub(super) fn pass(table: &Table, locks: &Locks, route: &Arc<Route>) -> Result<(
             return refused(format!("generation {} is served with other content", route.generation));
         }
     }
-    match &route.rollout_id {
-        Some(rollout) if route.direction == Direction::Forward && locks.has(&route.tenant, &route.model, rollout) => {
-            refused(format!("rollout {rollout} was turned back, so it never goes forward again"))
-        }
-        _ => Ok(()),
+    match locks.forbid(route) {
+        Some(rollout) => refused(format!("rollout {rollout} was turned back, so it never goes forward again")),
+        None => Ok(()),
     }
 }
 

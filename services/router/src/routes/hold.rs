@@ -86,6 +86,8 @@ impl Routes {
         let served = Arc::clone(self.table().of_model(tenant, model)?);
         // A retreat is served before it is on the disk: until then its predecessor is what can be said.
         let held = served.held().filter(|_| served.route().generation == generation);
+        // Of a stop that was heard before the first route of its rollout, this is all that whoever waits for that route can see.
+        let held = held.or_else(|| self.locks().has_refused(tenant, model).then_some(Held::Stopped));
         let is_on_disk = held.is_none() || !self.shared.unsaved.has(tenant, model);
         is_on_disk.then_some(Word { generation, held })
     }

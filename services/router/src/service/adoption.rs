@@ -123,6 +123,8 @@ impl Taken {
                 // Not confirmed, and tried again with the next beat.
                 tracing::error!("the route {key} of generation {} is refused: {reason}", route.generation);
                 self.leave(&mut settled, key);
+                // If that is for a lock, it is said.
+                self.words.say_first(&route);
                 continue;
             }
             if adoption == Adoption::Stale {
