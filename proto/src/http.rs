@@ -427,6 +427,9 @@ pub struct Problem {
     pub kind: String,
     /// The status in words.
     pub title: String,
+    /// The status in words, where a key is missing or wrong: what clients of plain APIs look for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The HTTP status.
     pub status: u16,
     /// What was asked, what stopped it, what to try.

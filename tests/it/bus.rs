@@ -68,7 +68,7 @@ async fn each_form(test: impl AsyncFn(Form)) {
 async fn on_a_server() -> (Nats, Form) {
     let nats = Nats::start();
     let wanted = Wanted { size: Size::Small, replicas: 1, besides: CONSUMERS };
-    ::chassis::init(&nats.url(), wanted).await.unwrap();
+    ::chassis::init(&nats.url().parse().unwrap(), wanted).await.unwrap();
     let form = Form::Server(nats.url());
     (nats, form)
 }

@@ -19,6 +19,7 @@ mod plant;
 mod points;
 mod replicas;
 mod roles;
+mod setup;
 mod stalled;
 mod story;
 mod twice;

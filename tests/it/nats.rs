@@ -3,4 +3,5 @@
 pub(crate) use servers::Nats;
 
 mod connecting;
+mod permitted;
 pub(crate) mod setting_up;

@@ -214,10 +214,10 @@ async fn an_app_keeps_one_message_for_each_rollout() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_persons_rollback_and_dead_receivers_change_nothing_for_the_traffic() {
     let outside = Outside::start().await;
-    // A port where nobody listens: every connection is refused.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // A port where nobody listens, and nobody else can: every connection is refused.
+    let gone = tokio::net::TcpSocket::new_v4().unwrap();
+    gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = gone.local_addr().unwrap().to_string();
-    drop(gone);
     let mut variables = outside.pagerduty();
     variables.retain(|(name, _)| name == "TIDEGATE_PAGERDUTY_KEY_FILE");
     variables.extend(named(&[

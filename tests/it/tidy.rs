@@ -35,7 +35,7 @@ fn allowed(name: &str) -> Vec<&'static str> {
         "proto" | "store" => vec!["judge", "rollout"],
         "chassis" => vec!["judge", "rollout", "proto", "store"],
         name if SERVICES.contains(&name) => vec!["judge", "rollout", "proto", "store", "chassis"],
-        "servers" => vec!["store"],
+        "servers" => vec!["store", "chassis"],
         _ => [&["judge", "rollout", "proto", "store", "chassis", "tidegate", "servers"], SERVICES].concat(),
     }
 }

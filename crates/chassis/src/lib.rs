@@ -38,8 +38,8 @@ pub mod variables;
 mod wheel;
 
 pub use bus::jet_stream::{
-    Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, Remembered, SaidThere, Size, Wanted, examine_bus, init,
-    remembered,
+    ADMIN, Connection, Done, JetStream, Messages, NatsUrl, NoNatsUrl, NoSeed, Remembered, SaidThere, Size, User,
+    Wanted, configuration, examine_bus, init, new_seed, public_key, remembered, users,
 };
 pub use bus::{Bucket, Bus, Entry, Error, Heard, Stops, Values, changes};
 pub use clock::{Clock, Compared, Told, compare};

@@ -47,6 +47,12 @@ impl Secret {
         Ok(Self(text.to_owned()))
     }
 
+    /// A secret that was made here.
+    #[must_use]
+    pub const fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text, for where it must be sent.
     #[must_use]
     pub fn expose(&self) -> &str {

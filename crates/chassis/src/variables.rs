@@ -28,6 +28,11 @@ pub const VARIABLES: &[Variable] = &[
         "`nats://USER:PASSWORD@HOST:4222`, or `nats://TOKEN@HOST:4222`; the servers of a cluster separated by commas. User, password and token are percent-encoded",
     ),
     variable(
+        "TIDEGATE_NATS_NKEY_FILE",
+        "every service, `tidegate init`, `restore`, `doctor`, `rollback --direct`",
+        "a file with the seed of an nkey, which others may not read, instead of user and password; default none",
+    ),
+    variable(
         "TIDEGATE_DATABASE_URL_FILE",
         "every service but `router`, `tidegate migrate`, `restore`, `doctor`",
         "a file with `postgres://USER:PASSWORD@HOST/DATABASE`, which others may not read",
@@ -38,6 +43,11 @@ pub const VARIABLES: &[Variable] = &[
         "the address of `/livez`, `/readyz` and `/metrics`, default 127.0.0.1:7090: on one machine each process needs its own",
     ),
     variable("TIDEGATE_LISTEN", "`api`", "the address of API and pages, default 127.0.0.1:7070"),
+    variable(
+        "TIDEGATE_ADMIN_KEY_FILE",
+        "`api`, `tidegate up`",
+        "a file with the key that API and pages want to see, of at least 32 characters; without one they serve this machine alone",
+    ),
     variable("TIDEGATE_ROUTER", "`router`", "where it takes requests for models, default 127.0.0.1:7080"),
     variable("TIDEGATE_ROUTER_NAME", "`router`", "its name among others, default `router`: each replica needs its own"),
     variable(
@@ -71,6 +81,7 @@ pub const VARIABLES: &[Variable] = &[
         "the API that its commands ask, default `http://127.0.0.1:7070`; that a router asks while there is no nats-server (`http://host:port`), by default none: it waits for its lease",
     ),
     variable("TIDEGATE_KEY", "`tidegate`", "the key that they show"),
+    variable("TIDEGATE_KEY_FILE", "`tidegate`, `router`", "a file with the key that they show to the API"),
     variable("TIDEGATE_LOG", "every service, `tidegate`", "what is logged, default `info`"),
     variable("TIDEGATE_LOG_FORMAT", "every service, `tidegate`", "`json` for machines"),
     variable("TIDEGATE_FAILPOINT", "every service, `tidegate`, debug builds only", "see [OBSERVING.md](OBSERVING.md)"),

@@ -8,10 +8,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollout::{Model, RouterName, Version};
 
 mod catalogue;
+mod distributed;
 mod parse;
 
 pub(crate) use catalogue::{
     ModelsVerb, NewModelArguments, NewVersionArguments, ParkedVerb, PoliciesVerb, VersionsVerb,
+};
+pub(crate) use distributed::{
+    DoctorArguments, InitArguments, MigrateArguments, Nkey, RestoreArguments, SetupArguments,
 };
 pub(crate) use parse::AddressOrOff;
 use parse::{address_or_off, duration, number, when_live};
@@ -26,6 +30,9 @@ pub(crate) struct Arguments {
     /// The API key.
     #[arg(long, global = true, env = "TIDEGATE_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// A file with the API key, which others may not read.
+    #[arg(long, global = true, env = "TIDEGATE_KEY_FILE", value_name = "FILE", conflicts_with = "key")]
+    pub(crate) key_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -140,14 +147,20 @@ pub(crate) enum Command {
     /// Make the streams and consumers of the distributed form on a nats-server; again and again changes nothing.
     Init(InitArguments),
     /// Bring the schema of the distributed form's PostgreSQL database up to date; again and again changes nothing.
-    Migrate {
-        /// A file with the address of the database, with a user who may make tables.
-        #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
-        database_file: PathBuf,
-    },
+    Migrate(MigrateArguments),
+    /// Make every key and password of the distributed form, each in the folder of the one who needs it; what is there already stays.
+    Setup(SetupArguments),
     /// After the database was restored from a backup: say what it has forgotten, and count splits above all earlier ones. Run it
     /// before the services start again.
     Restore(RestoreArguments),
+    /// Send requests to a model as its users would, and say what became of them. Exit code 1: some failed, and not for the model.
+    Load(LoadArguments),
+    /// Ask a service on this machine whether it can be given work. Exit code 1: it can't.
+    Ready {
+        /// Where its admin pages are.
+        #[arg(long, env = "TIDEGATE_ADMIN", default_value = "127.0.0.1:7090", value_name = "ADDR")]
+        admin: SocketAddr,
+    },
     /// Look whether everything is as it should be, and say what to do about what is not. Exit code 1: something fails.
     Doctor(DoctorArguments),
     /// Check a policy without a server; every problem is told with its line.
@@ -241,44 +254,6 @@ pub(crate) enum Scenario {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct InitArguments {
-    /// Where the server is, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
-    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) nats: String,
-    /// Small streams, for everything on one machine; they can be made larger later, never smaller.
-    #[arg(long)]
-    pub(crate) small: bool,
-    /// On how many servers each stream is kept.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), value_name = "N")]
-    pub(crate) replicas: u8,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RestoreArguments {
-    /// The nats-server that the services meet over, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
-    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) nats: String,
-    /// A file with the address of the restored database, with the user who owns its tables.
-    #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
-    pub(crate) database_file: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DoctorArguments {
-    /// The nats-server of the distributed form, with a user who may do everything: `nats://USER:PASSWORD@HOST:4222`.
-    #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) nats: Option<String>,
-    /// Its monitoring port, such as `http://127.0.0.1:8222`, which alone tells whether it writes through.
-    #[arg(long, value_name = "URL")]
-    pub(crate) nats_monitor: Option<String>,
-    /// A file with the address of the database of the distributed form.
-    #[arg(long, env = "TIDEGATE_DATABASE_URL_FILE", value_name = "FILE")]
-    pub(crate) database_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct PromoteArguments {
     /// The model.
     pub(crate) model: Model,
@@ -302,6 +277,21 @@ pub(crate) struct PromoteArguments {
     /// With `--wait`: how long at most.
     #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadArguments {
+    /// Where they go, such as `http://127.0.0.1:7080/reranker/predict`.
+    pub(crate) url: hyper::Uri,
+    /// How many a second.
+    #[arg(long, default_value_t = 50.0, value_parser = number, value_name = "N")]
+    pub(crate) rate: f64,
+    /// Of how many sessions.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub(crate) sessions: u32,
+    /// For how long; until Ctrl-C when absent.
+    #[arg(long = "for", value_parser = duration, value_name = "TIME")]
+    pub(crate) during: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -347,6 +337,8 @@ pub(crate) struct Retreat {
     /// Where that is: `nats://USER:PASSWORD@HOST:4222`.
     #[arg(long, env = "TIDEGATE_NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats: Option<String>,
+    #[command(flatten)]
+    pub(crate) nkey: Nkey,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -19,10 +19,15 @@ const INDENT: usize = 19;
 pub(crate) async fn run(client: &Client, screen: Screen, asked: &DoctorArguments) -> anyhow::Result<Exit> {
     let (mut findings, mut ahead) = (Vec::new(), Vec::new());
     if let Some(url) = &asked.nats {
-        let (of_bus, clock) = examine_bus(url).await;
-        findings.extend(of_bus);
+        match asked.nkey.at(url) {
+            Ok(url) => {
+                let (of_bus, clock) = examine_bus(&url).await;
+                findings.extend(of_bus);
+                ahead.extend(clock);
+            }
+            Err(why) => findings.push(Finding::fail("nats-server", format!("{why:#}"), "mend it")),
+        }
         findings.push(monitor::sync(asked.nats_monitor.as_deref()).await);
-        ahead.extend(clock);
     }
     if let Some(file) = &asked.database_file {
         match Secret::read(file) {

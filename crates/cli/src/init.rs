@@ -8,7 +8,9 @@ use crate::screen::{Screen, Tone};
 
 pub(crate) async fn run(screen: Screen, asked: &InitArguments) -> anyhow::Result<Exit> {
     let size = if asked.small { Size::Small } else { Size::Full };
-    let done = chassis::init(&asked.nats, Wanted { size, replicas: asked.replicas.into(), besides: &[] }).await?;
+    let done =
+        chassis::init(&asked.nkey.at(&asked.nats)?, Wanted { size, replicas: asked.replicas.into(), besides: &[] })
+            .await?;
     let mut kept = 0;
     for done in &done {
         match done {

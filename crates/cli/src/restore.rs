@@ -23,12 +23,12 @@ const INCARNATION_MAX: i64 = 4_095;
 const BEFORE_MS: i64 = 30_000;
 
 pub(crate) async fn run(screen: Screen, asked: &RestoreArguments) -> anyhow::Result<Exit> {
-    let file = &asked.database_file;
+    let (nats, file) = (asked.nkey.at(&asked.nats)?, &asked.database_file);
     let url = Secret::read(file).map_err(|why| anyhow!("{}: {why}", file.display()))?;
     let store = Store::connect(url.expose(), CONNECTIONS).await?;
     let last = store.reader().await?.rows().beat().await?;
     let since = last.beat_at.plus_ms(-BEFORE_MS);
-    let known = chassis::remembered(&asked.nats, since).await?;
+    let known = chassis::remembered(&nats, since).await?;
     let highest = known.routes.iter().map(|route| route.generation / INCARNATION).max().unwrap_or(0);
     let next = last.incarnation.max(highest) + 1;
     ensure!(

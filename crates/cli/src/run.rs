@@ -1,9 +1,11 @@
 //! From what was typed to an exit code.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use chassis::{Environment, Prometheus};
+use anyhow::anyhow;
+use chassis::{Environment, Prometheus, Secret};
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::{generate, shells};
 use notifier::Receivers;
@@ -15,7 +17,7 @@ use crate::commands;
 use crate::embedded::Options;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{alone, demo, doctor, init, lint, migrate, restore, up, verify, watch};
+use crate::{alone, asking, demo, doctor, init, lint, migrate, ready, restore, setup, up, verify, watch};
 
 /// Does what the command line of this process says: the whole of `main`.
 #[must_use]
@@ -54,7 +56,7 @@ fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     let screen = Screen::of_stdout();
-    let client = Client::new(&arguments.url, arguments.key.filter(|key| !key.is_empty()));
+    let client = Client::new(&arguments.url, key(arguments.key, arguments.key_file.as_deref())?);
     match arguments.command {
         Command::Up(up) => run_up(up).await,
         Command::Router(router) => run_router(router).await,
@@ -84,11 +86,25 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Parked { shown, verb } => commands::parked::run(&client, screen, shown.output, verb).await,
         Command::Verify { data } => verify::run(screen, &data).await,
         Command::Init(asked) => init::run(screen, &asked).await,
-        Command::Migrate { database_file } => migrate::run(screen, &database_file).await,
+        Command::Migrate(asked) => migrate::run(screen, &asked).await,
+        Command::Setup(asked) => setup::run(screen, &asked),
+        Command::Load(asked) => asking::run(screen, asked).await,
+        Command::Ready { admin } => ready::run(screen, admin).await,
         Command::Restore(asked) => restore::run(screen, &asked).await,
         Command::Doctor(asked) => doctor::run(&client, screen, &asked).await,
         Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
         Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// The key that the API wants to see.
+fn key(said: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (said.filter(|key| !key.is_empty()), file) {
+        (None, Some(file)) => {
+            let key = Secret::read(file).map_err(|why| anyhow!("{}: {why}", file.display()))?;
+            Ok(Some(key.expose().to_owned()))
+        }
+        (said, _) => Ok(said),
     }
 }
 

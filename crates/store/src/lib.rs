@@ -76,6 +76,14 @@ impl Store {
         postgres::migrate(url).await
     }
 
+    /// Lets a role of the PostgreSQL database at `url` log in with a password.
+    ///
+    /// # Errors
+    /// When the address is none, the server does not answer, or has no such role.
+    pub async fn let_in(url: &str, role: &str, password: &str) -> Result<(), Error> {
+        postgres::let_in(url, role, password).await
+    }
+
     /// Looks at the server and the database at `url`, whatever they are like.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rollout::At;
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::Error;
 use crate::schema::{self, Schema, latest, migrator};
@@ -122,6 +122,23 @@ pub(crate) async fn migrate(url: &str) -> Result<(), Error> {
     let done = migrator(SCHEMA).run(&mut connection).await;
     done.map_err(|cause| schema::stopped(cause, place(&options), SCHEMA, Error::of("migrate")))?;
     connection.close().await.map_err(Error::of("migrate"))
+}
+
+/// Lets a role log in with a password, which the server keeps as a salted hash.
+///
+/// # Errors
+/// When the server does not answer, or there is no such role.
+pub(crate) async fn let_in(url: &str, role: &str, password: &str) -> Result<(), Error> {
+    // No statement about roles takes parameters, so the server itself writes it.
+    const WRITE: &str = "select format('alter role %I login password %L', $1, $2)";
+    let mut connection = one(&options(url)?).await?;
+    let statement = sqlx::query_scalar::<_, String>(WRITE).bind(role).bind(password).fetch_one(&mut connection).await;
+    let done = match statement {
+        Ok(statement) => sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.map(drop),
+        Err(cause) => Err(cause),
+    };
+    done.map_err(Error::of("let a role log in"))?;
+    connection.close().await.map_err(Error::of("let a role log in"))
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, Error> {

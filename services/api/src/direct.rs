@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chassis::services::API;
+use chassis::services::{API, OPERATOR};
 use chassis::{Bus, Clock, Connection, Metrics, NatsUrl, Stamped, Trace};
 use proto::http::Command;
 use rollout::{Route, Verb};
@@ -43,11 +43,11 @@ pub struct Stopped {
 /// When no nats-server answers within 5 s, or no route there gives a candidate of such a rollout traffic.
 pub async fn stop_directly(asked: Direct) -> anyhow::Result<Stopped> {
     let (metrics, clock) = (Metrics::default(), Clock::system());
-    let connection = Connection::open(&asked.nats, API.name, &metrics).await?;
-    let values = API.values(&connection, &metrics);
+    let connection = Connection::open(&asked.nats, OPERATOR.name, &metrics).await?;
+    let values = OPERATOR.values(&connection, &metrics);
     let met = async {
         connection.up().await;
-        connection.verify(&API.needs()).await?;
+        connection.verify(&OPERATOR.needs()).await?;
         values.filled().await;
         anyhow::Ok(())
     };

@@ -1,6 +1,7 @@
 //! The HTTP API: reads, and turns requests into messages. A write is checked against the rows that it reads, so that a refusal
 //! is immediate; it is then a message, and the api waits a moment for its outcome.
 
+mod access;
 mod active;
 mod canary_deployment;
 mod direct;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::bail;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
-use axum::middleware::from_fn;
-use chassis::Core;
+use axum::middleware::from_fn_with_state;
+use chassis::{Core, Environment};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -19,6 +19,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::Access;
 use crate::events::Peer;
 use crate::problem::Bare;
 use crate::{guard, routes};
@@ -46,18 +47,21 @@ struct Limits {
 /// Listens on `address` and serves the API until the process stops; gives the address that it got.
 ///
 /// # Errors
-/// One sentence when the address is not a loopback address, or can't be used.
+/// One sentence when the address can't be used, or is not a loopback address and there is no key.
 pub async fn listen(core: &Core, address: SocketAddr) -> anyhow::Result<SocketAddr> {
-    if !address.ip().is_loopback() {
+    let mut environment = Environment::of_process();
+    let access = Access::read(&mut environment);
+    environment.finish()?;
+    if matches!(access, Access::ThisMachine) && !address.ip().is_loopback() {
         bail!(
-            "can't listen on {address}: without a key the API serves this machine alone; use 127.0.0.1:{}",
+            "can't listen on {address}: without a key the API serves this machine alone; use 127.0.0.1:{}, or name a file with a key in TIDEGATE_ADMIN_KEY_FILE",
             address.port()
         );
     }
     let listener = TcpListener::bind(address).await.map_err(|cause| unheard(address, &cause))?;
     let bound = listener.local_addr()?;
     let layers = ServiceBuilder::new()
-        .layer(from_fn(guard::guard))
+        .layer(from_fn_with_state(access, guard::guard))
         .layer(CatchPanicLayer::new())
         .layer(DefaultBodyLimit::max(guard::POLICY_BYTES_MAX));
     let app = routes(core).layer(layers);

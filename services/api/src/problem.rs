@@ -32,6 +32,10 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
     pub(crate) fn forbidden(word: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, word, detail)
     }
@@ -132,9 +136,11 @@ impl From<chassis::Error> for Refusal {
 
 impl Refusal {
     fn document(self) -> Problem {
+        let title = self.status.canonical_reason().unwrap_or("Error").to_owned();
         Problem {
             kind: format!("urn:tidegate:problem:{}", self.word.replace('_', "-")),
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            error: (self.status == StatusCode::UNAUTHORIZED).then(|| title.clone()),
+            title,
             status: self.status.as_u16(),
             detail: self.detail,
             field: self.field,
@@ -150,6 +156,11 @@ impl IntoResponse for Refusal {
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            // A browser asks for it then.
+            let how = HeaderValue::from_static(r#"Basic realm="tidegate", charset="UTF-8""#);
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, how);
         }
         answer
     }

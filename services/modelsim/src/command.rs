@@ -42,8 +42,17 @@ struct Arguments {
     exit_after_ms: Option<u64>,
 }
 
-/// Runs the binary.
-pub fn run() -> anyhow::Result<ExitCode> {
+/// Runs the binary: the whole of `main`.
+#[must_use]
+pub fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        // Nobody is left to tell when even this can't be written.
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("could not start the runtime")?.block_on(serve(arguments))

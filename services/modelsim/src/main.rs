@@ -2,6 +2,6 @@
 
 use std::process::ExitCode;
 
-fn main() -> anyhow::Result<ExitCode> {
-    modelsim::command::run()
+fn main() -> ExitCode {
+    modelsim::command::main()
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::admin::{self, Says};
-use chassis::{Clock, Core, Environment, Mistakes};
+use chassis::{Clock, Core, Environment, Mistakes, Secret};
 use rollout::RouterName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,10 +36,13 @@ use crate::proxy::{Config, Error, Limits, Proxy, Running};
 use crate::routes::Routes;
 use crate::trust::TrustedPeers;
 pub use call::Address;
+use call::Server;
 use control::{Control, Who};
 use feed::Feed;
 pub use on_bus::run;
 
+/// Holds the key that a control plane wants to see.
+const KEY_FILE: &str = "TIDEGATE_KEY_FILE";
 /// A process that is told to end has ended by then.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -125,7 +128,8 @@ impl Alone {
         // A router has no page of its own for a count of jumps: its log tells them.
         life.tasks.spawn(life.clock.clone().keep(life.stop.clone(), || {}));
         let who = Who { name, boot: boot(), home: home.id.clone() };
-        let control = Control::start(&life, control, who, (&running.routes, &running.choices));
+        let control =
+            Control::start(&life, Server::new(control, key()?.as_ref()), who, (&running.routes, &running.choices));
         life.tasks.spawn(adoption::follow(life.clone(), running, Feed::Control(Arc::clone(&control))));
         Ok(Self { addr, counts, routes, life, control, _home: home })
     }
@@ -168,6 +172,13 @@ fn trusted() -> Result<TrustedPeers, Mistakes> {
     let mut environment = Environment::of_process();
     let trusted = environment.read("TIDEGATE_TRUSTED_PEERS", TrustedPeers::default());
     environment.finish().map(|()| trusted)
+}
+
+/// The key that a control plane wants to see, if one is given.
+fn key() -> Result<Option<Secret>, Mistakes> {
+    let mut environment = Environment::of_process();
+    let key = environment.secret(KEY_FILE);
+    environment.finish().map(|()| key)
 }
 
 /// Names this process among those that had the name before; later ones are greater.

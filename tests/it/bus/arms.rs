@@ -23,7 +23,7 @@ pub(super) struct Peer {
 impl Served {
     pub(super) async fn start() -> Self {
         let nats = Nats::start();
-        init(&nats.url(), Wanted { size: Size::Small, replicas: 1, besides: &[] }).await.unwrap();
+        init(&nats.url().parse().unwrap(), Wanted { size: Size::Small, replicas: 1, besides: &[] }).await.unwrap();
         Self { peer: Peer::of(&nats, "admin").await, nats }
     }
 

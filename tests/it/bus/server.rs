@@ -267,7 +267,9 @@ async fn a_consumer_that_was_made_anew_is_taken_from_again() {
     jetstream.delete_consumer_from_stream("all", "TG_CMD").await.unwrap();
     process.say(&["2"]).await;
     process.publishes_all().await;
-    ::chassis::init(&nats.url(), Wanted { size: Size::Small, replicas: 1, besides: CONSUMERS }).await.unwrap();
+    ::chassis::init(&nats.url().parse().unwrap(), Wanted { size: Size::Small, replicas: 1, besides: CONSUMERS })
+        .await
+        .unwrap();
     process.settles::<HEARS_ALL>("2").await;
     process.stop().await;
 }

@@ -35,7 +35,8 @@ async fn f25_servers_on_a_full_disk_take_nothing_for_stored_and_go_on_once_there
     let (id, filler) = taken_back(&plant, async || of_nats.fill()).await;
     // What nobody can be told yet is kept.
     let (status, answer) = plant.house.post("/v1/models", &json!({"name": "other", "type": "RERANKER"})).await;
-    assert!(matches!(status, 201 | 202), "{answer}");
+    // The last page of a file may have room for it.
+    assert!(matches!(status, 201 | 503), "{answer}");
     std::fs::remove_file(filler).unwrap();
     // A nats-server that could not write takes no messages until it is started again.
     plant.nats.kill();

@@ -61,15 +61,17 @@ async fn f14_commands_are_taken_while_the_bus_is_down_and_all_are_applied_afterw
         let (status, answer) = plant.house.post(&path, &steps(&[50], "500ms")).await;
         assert_eq!(status, 202, "{answer}");
         ids.push(answer["rollout_id"].as_str().unwrap().to_owned());
-        // A second command to some: it must come behind the first.
+        // A second command to some. Each is a rollout of its own, so either may come first, and the other finds it done or under way.
         if number % 3 == 0 {
             let again = plant.house.post(&path, &json!({"policy": "activate"})).await;
             assert_eq!(again.0, 202, "{}", again.1);
         }
     }
     plant.nats.start_again();
-    for id in &ids {
-        assert_eq!(plant.house.ended(id).await["stage"], "completed");
+    for (number, (id, name)) in ids.iter().zip(&names).enumerate() {
+        let ended = plant.house.ended(id).await;
+        assert!(ended["stage"] == "completed" || number % 3 == 0 && ended["stage"] == "rejected", "{ended}");
+        plant.house.until(&format!("/v1/models/{name}"), |model| model["active"] == "2").await;
     }
     eventually("every command has its rollout, and none is left", async || {
         let rollouts = plant.read("/v1/rollouts?limit=200").await.unwrap_or_default();

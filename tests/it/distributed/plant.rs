@@ -85,9 +85,16 @@ impl Plant {
         let mut all = outside.all();
         all.extend(shared.iter().map(|(name, value)| words((name, value))));
         all.extend(variables.iter().copied().map(words));
+        // Each may do on the servers what it does, and no more.
+        for service in ::chassis::services::WITH_DATABASE {
+            let role = role(service.name);
+            postgres.say(format!("alter role {role} login").leak()).await;
+            secret_in(folder.path(), &format!("{}.database", service.name), &postgres.url_of(&role));
+        }
         let mut processes = Vec::new();
         for place in SERVICES.into_iter().flat_map(|name| (0..replicas).map(move |replica| (name, replica))) {
-            let process = Process::start(place, folder.path(), &all);
+            let database = folder.path().join(format!("{}.database", place.0));
+            let process = Process::start(place, folder.path(), &all, (&nats.url_of(place.0), &database));
             if process.name == "api" {
                 // Routers ask it while there is no nats-server.
                 all.push(("TIDEGATE_URL".to_owned(), format!("http://{}", process.serves)));
@@ -258,7 +265,12 @@ impl Plant {
 }
 
 impl Process {
-    fn start((name, replica): (&'static str, usize), folder: &Path, variables: &[(String, String)]) -> Self {
+    pub(super) fn start(
+        (name, replica): (&'static str, usize),
+        folder: &Path,
+        variables: &[(String, String)],
+        (nats, database): (&str, &Path),
+    ) -> Self {
         let (admin, serves) = (free_address(), free_address());
         let mut command = command(name);
         command
@@ -266,7 +278,9 @@ impl Process {
             .env("TIDEGATE_ADMIN", &admin)
             .env(if name == "api" { "TIDEGATE_LISTEN" } else { "TIDEGATE_ROUTER" }, &serves)
             .env("TIDEGATE_ROUTER_NAME", format!("router-{replica}"))
-            .envs(variables.iter().map(|(name, value)| (name, value)));
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .env("TIDEGATE_NATS_URL", nats)
+            .env("TIDEGATE_DATABASE_URL_FILE", database);
         Self { name, replica, child: command.spawn().unwrap(), command, admin, serves }
     }
 
@@ -352,6 +366,11 @@ impl Drop for Process {
     }
 }
 
+/// The role of a service in the database.
+fn role(service: &str) -> String {
+    format!("tidegate_{}", service.replace('-', "_"))
+}
+
 /// A binary beside `tidegate`, with nothing of the test's environment that would be for it.
 pub(super) fn command(name: &str) -> Command {
     let mut command = Command::new(binary().parent().unwrap_or(Path::new(".")).join(name));
@@ -374,7 +393,11 @@ pub(super) fn free_address() -> String {
 
 /// A file that holds the address of a database, which others may not read.
 pub(super) fn secret(folder: &Path, url: &str) -> PathBuf {
-    let database = folder.join("database");
+    secret_in(folder, "database", url)
+}
+
+fn secret_in(folder: &Path, name: &str, url: &str) -> PathBuf {
+    let database = folder.join(name);
     std::fs::write(&database, url).unwrap();
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
     database

@@ -99,7 +99,10 @@ async fn a_foreign_route_of_a_higher_generation_is_overtaken_and_its_step_starts
     let anew = parts
         .rollout(&id, |now| now["stage"] == "observing" && now["version"].as_i64() > before["version"].as_i64())
         .await;
-    assert!(anew["applied_at"].as_str() > before["applied_at"].as_str(), "its clock starts again: {anew}");
+    assert!(
+        anew["applied_at"].as_str() > before["applied_at"].as_str(),
+        "its clock starts again: {before}, then {anew}"
+    );
     let candidates = parts.candidates("reranker").await;
     assert!((1..40).contains(&candidates), "{candidates} of 40 sessions");
     assert!(parts.counted(r#"tidegate_target_drift_total{kind="router"} 1"#));

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectOptions, ServerAddr};
+use chassis::configuration;
 use tempfile::TempDir;
 
 use crate::LIMIT;
@@ -24,13 +25,15 @@ accounts {
   SYS { users: [{user: sys, password: sys}] }
   TIDEGATE {
     jetstream: enabled
-    users: [
-      {user: admin, password: admin}
-      {user: mute, password: mute, permissions: {publish: {deny: ["tg.>"]}}}
-    ]
+    include "users.conf"
   }
 }
 "#;
+
+/// The users of a server, unless its folder has others.
+const USERS: &str = "users.conf";
+/// Besides those that an operator has.
+const MUTE: &str = r#"  {user: mute, password: mute, permissions: {publish: {deny: ["tg.>"]}}}"#;
 
 /// A running nats-server, alone or with others that keep the same.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl Nats {
         Self::start_in(tempfile::tempdir().unwrap())
     }
 
-    /// The same in a folder, which goes with it.
+    /// The same in a folder, which goes with it, and with the users that are there in `users.conf`.
     pub fn start_in(folder: TempDir) -> Self {
         Self::start_as(folder, "server_name: tests\n".to_owned())
     }
@@ -175,6 +178,10 @@ fn spawn(folder: &Path, port: Option<u16>, own: &str) -> (Child, u16) {
         "listen: \"127.0.0.1:{at}\"\njetstream {{store_dir: {store:?}, sync_interval: always, max_file_store: 64GB, max_memory_store: 1GB}}\n"
     );
     std::fs::write(folder.join("nats.conf"), own.to_owned() + SETTINGS + &storage).unwrap();
+    if !folder.join(USERS).exists() {
+        let users = configuration(|name| format!("user: {name}, password: {name}"));
+        std::fs::write(folder.join(USERS), users.replace("\n]\n", &format!("\n{MUTE}\n]\n"))).unwrap();
+    }
     let binary = crate::target().join("nats/bin/nats-server");
     let mut child = Command::new(binary)
         .args([Path::new("--config"), &folder.join("nats.conf"), Path::new("--ports_file_dir"), folder])

@@ -9,6 +9,7 @@ mod init;
 mod kept;
 mod link;
 mod messages;
+mod nkey;
 mod publish;
 mod queue;
 pub(crate) mod relay;
@@ -19,6 +20,7 @@ mod step;
 mod stops;
 mod streams;
 pub(crate) mod subscription;
+mod users;
 
 use std::time::Duration;
 
@@ -31,9 +33,12 @@ pub use connection::Connection;
 pub use examine::examine_bus;
 pub use init::{Done, Wanted, init};
 pub use messages::Messages;
+pub use nkey::{NoSeed, new_seed, public_key};
 pub use remembered::{Remembered, SaidThere, remembered};
 pub use server::{Answer, Found, Server};
 pub use streams::Size;
+pub(crate) use streams::Stream;
+pub use users::{ADMIN, User, configuration, users};
 
 use super::{Bucket, Entry, Error, Stops, Values};
 use crate::clock::Clock;

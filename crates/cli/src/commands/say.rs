@@ -1,8 +1,7 @@
 //! Words that are said to a live rollout: `rollback`, `cancel`, `approve` and the others.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use api::{Direct, stop_directly};
-use chassis::NatsUrl;
 use proto::REASON_BYTES_MAX;
 use proto::http::{Command, Commanded};
 use rollout::{Route, Stage, Verb};
@@ -33,7 +32,7 @@ pub(crate) async fn say(client: &Client, screen: Screen, verb: Verb, said: &Said
 /// Says `rollback` or `cancel`, through the API or on the bus itself.
 pub(crate) async fn take_back(client: &Client, screen: Screen, verb: Verb, asked: Retreat) -> anyhow::Result<Exit> {
     let Some(nats) = asked.nats.filter(|_| asked.direct) else { return say(client, screen, verb, &asked.said).await };
-    let nats: NatsUrl = nats.parse().context("--nats, or TIDEGATE_NATS_URL")?;
+    let nats = asked.nkey.at(&nats)?;
     let Said { which, reason } = asked.said;
     let is_long = reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX);
     ensure!(!is_long, "--reason has more than {REASON_BYTES_MAX} bytes");

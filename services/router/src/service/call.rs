@@ -5,9 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chassis::Secret;
 use proto::http::Problem;
 use proto::internal::{BEAT, NewSample, RouteTable, RouterState};
-use reqwest::header::{ETAG, IF_NONE_MATCH};
+use reqwest::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use rollout::RouterName;
 use serde::de::DeserializeOwned;
@@ -83,8 +84,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(address: Address) -> Self {
+    /// Where the control plane is, and the key that it wants to see, if it wants one.
+    pub(super) fn new(address: Address, key: Option<&Secret>) -> Self {
+        let shown = key.and_then(|key| HeaderValue::from_str(key.expose()).ok()).map(|mut key| {
+            key.set_sensitive(true);
+            (HeaderName::from_static("x-api-key"), key)
+        });
         let http = Client::builder().connect_timeout(CONNECT_LIMIT).pool_idle_timeout(IDLE_LIMIT);
+        let http = http.default_headers(shown.into_iter().collect());
         let http = http.no_proxy().redirect(redirect::Policy::none()).build();
         Self { http: http.expect("a client without TLS has nothing that can fail"), address }
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Life;
 use super::adoption::BEAT_AGAIN;
-use super::call::{Address, Failed, Server};
+use super::call::{Failed, Server};
 use super::pace::Pace;
 use crate::named::Choices;
 use crate::routes::Routes;
@@ -58,9 +58,9 @@ pub(super) struct Control {
 
 impl Control {
     /// Begins to follow.
-    pub(super) fn start(life: &Life, address: Address, who: Who, (adopted, choices): (&Routes, &Choices)) -> Arc<Self> {
+    pub(super) fn start(life: &Life, server: Server, who: Who, (adopted, choices): (&Routes, &Choices)) -> Arc<Self> {
         let control = Arc::new(Self {
-            server: Server::new(address),
+            server,
             who,
             adopted: adopted.clone(),
             choices: choices.clone(),

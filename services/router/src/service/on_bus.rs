@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chassis::admin::{self, Says};
 use chassis::services::ROUTER;
-use chassis::{Bucket, Bus, Clock, Connection, Environment, JetStream, Metrics, Mistakes, NatsUrl};
+use chassis::{Bucket, Bus, Clock, Connection, Environment, JetStream, Metrics, Mistakes, NatsUrl, Secret};
 use proto::serving::Beat;
 use rollout::RouterName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::call::Server;
 use super::feed::Feed;
-use super::{Address, Life, adoption, boot, reread, start, trusted};
+use super::{Address, KEY_FILE, Life, adoption, boot, reread, start, trusted};
 use crate::home::Home;
 use crate::proxy::Error;
 
@@ -41,6 +42,8 @@ struct Place {
     name: RouterName,
     /// Where routes can be read while the server is down.
     control: Option<Address>,
+    /// What that wants to see.
+    key: Option<Secret>,
 }
 
 impl Place {
@@ -55,11 +58,11 @@ impl Place {
         let admin = environment.read("TIDEGATE_ADMIN", SocketAddr::from(([127, 0, 0, 1], 7090)));
         let data: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
         let name = environment.read("TIDEGATE_ROUTER_NAME", "router".parse()?);
-        let control = environment.given("TIDEGATE_URL");
+        let (control, key) = (environment.given("TIDEGATE_URL"), environment.secret(KEY_FILE));
         match nats {
             Some(nats) => {
                 environment.finish()?;
-                Ok(Self { nats, listen, admin, folder: data.join("router"), name, control })
+                Ok(Self { nats, listen, admin, folder: data.join("router"), name, control, key })
             }
             None => Err(environment.finish().map_or_else(Mistakes::into, |()| anyhow::anyhow!("there is no server"))),
         }
@@ -67,7 +70,7 @@ impl Place {
 }
 
 async fn alone() -> anyhow::Result<()> {
-    let Place { nats, listen, admin, folder, name, control } = Place::read()?;
+    let Place { nats, listen, admin, folder, name, control, key } = Place::read()?;
     let metrics = Metrics::default();
     let connection = Connection::open(&nats, ROUTER.name, &metrics).await?;
     let values = ROUTER.values(&connection, &metrics);
@@ -79,7 +82,12 @@ async fn alone() -> anyhow::Result<()> {
     let feed = Feed::bus(&Bus::without_store(values.clone()), &name, &boot(), &home.id);
     life.tasks.spawn(adoption::follow(life.clone(), running, feed));
     if let Some(control) = control {
-        life.tasks.spawn(reread::reread(life.clone(), routes.clone(), values.clone(), control));
+        life.tasks.spawn(reread::reread(
+            life.clone(),
+            routes.clone(),
+            values.clone(),
+            Server::new(control, key.as_ref()),
+        ));
     }
     let is_known = Arc::new(AtomicBool::new(false));
     tokio::spawn(meet(connection, values, Arc::clone(&is_known)));

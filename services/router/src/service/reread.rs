@@ -9,15 +9,14 @@ use rollout::Route;
 
 use super::Life;
 use super::adoption::checked;
-use super::call::{Address, Server};
+use super::call::Server;
 use crate::routes::{Adoption, Routes};
 
 /// How often: a stop reaches a router within this and what the API itself takes.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Reads routes while the server is down, until the process stops.
-pub(super) async fn reread(life: Life, routes: Routes, values: JetStream, control: Address) {
-    let server = Server::new(control);
+pub(super) async fn reread(life: Life, routes: Routes, values: JetStream, server: Server) {
     let mut tag = None;
     loop {
         tokio::select! {

@@ -114,9 +114,8 @@ impl Connection {
 }
 
 /// Connects for one job of a person, who hears at once what is wrong.
-pub(super) async fn open_once(url: &str) -> Result<Context, Error> {
-    let url: NatsUrl = url.parse().map_err(|cause| Error::nats("read the address", &cause))?;
-    let options = options(&url).name("tidegate init").request_timeout(Some(JOB_LIMIT));
+pub(super) async fn open_once(url: &NatsUrl) -> Result<Context, Error> {
+    let options = options(url).name("tidegate init").request_timeout(Some(JOB_LIMIT));
     let client = options.connect(url.servers()).await.map_err(|cause| Error::nats("connect", &cause))?;
     is_new_enough(&client.server_info().version)?;
     let mut context = context(client);

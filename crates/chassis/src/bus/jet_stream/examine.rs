@@ -10,6 +10,7 @@ use futures_util::TryStreamExt as _;
 use proto::{instant, serving::Beat};
 use rollout::At;
 
+use super::address::NatsUrl;
 use super::connection::open_once;
 use super::found::{consumer_info, stream_info};
 use super::init::{config_of, stream_of};
@@ -30,7 +31,7 @@ const HALF: u64 = 50;
 const SILENT_MS: i64 = 15_000;
 
 /// Looks at the nats-server at `url`; its clock, if it says.
-pub async fn examine_bus(url: &str) -> (Vec<Finding>, Option<Ahead>) {
+pub async fn examine_bus(url: &NatsUrl) -> (Vec<Finding>, Option<Ahead>) {
     let mut findings = Vec::new();
     let jetstream = match open_once(url).await {
         Ok(jetstream) => jetstream,

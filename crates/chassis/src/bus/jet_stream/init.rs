@@ -5,6 +5,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{Config, Info};
 
+use super::address::NatsUrl;
 use super::connection::open_once;
 use super::found::{consumer_info, stream_info};
 use super::step::{Step, consumer_step, stream_step};
@@ -41,7 +42,7 @@ pub enum Done {
 /// # Errors
 /// When the server does not answer, is too old, or has something that would have to be made smaller or anew: then nothing is
 /// changed.
-pub async fn init(url: &str, wanted: Wanted) -> Result<Vec<Done>, Error> {
+pub async fn init(url: &NatsUrl, wanted: Wanted) -> Result<Vec<Done>, Error> {
     let jetstream = open_once(url).await?;
     let plan = Plan::read(&jetstream, wanted).await?;
     plan.carry_out(&jetstream).await

@@ -25,6 +25,8 @@ use crate::metrics::Metrics;
 
 /// Commits handed over and not published yet; what is more is found by the sweep.
 const HANDED: usize = 1_024;
+/// What wakes up those who wait for commits of other processes.
+pub(super) const NEWS: &str = "tg.news.>";
 /// Commits of other processes that no news tells of are looked for this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Published rows are kept this long, for the day when a server has lost them.
@@ -100,7 +102,7 @@ impl Messages {
     }
 
     async fn hear_news(self) {
-        let mut news = self.connection.jetstream().client().subscribe("tg.news.>").await.ok();
+        let mut news = self.connection.jetstream().client().subscribe(NEWS).await.ok();
         while !self.drain.is_cancelled() {
             tokio::select! {
                 () = self.drain.cancelled() => {}

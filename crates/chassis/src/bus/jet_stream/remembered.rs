@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use rollout::{At, RolloutId, Route};
 use time::OffsetDateTime;
 
+use super::address::NatsUrl;
 use super::connection::open_once;
 use super::publish::SERVICE;
 use super::streams::{STREAMS, Stream};
@@ -47,7 +48,7 @@ pub struct SaidThere {
 ///
 /// # Errors
 /// When the server is out of reach, or does not let this user read.
-pub async fn remembered(url: &str, since: At) -> Result<Remembered, Error> {
+pub async fn remembered(url: &NatsUrl, since: At) -> Result<Remembered, Error> {
     let jetstream = open_once(url).await?;
     let routes = tokio::time::timeout(ROUTES_LIMIT, routes(&jetstream)).await;
     let routes = routes.map_err(|late| Error::nats("read the routes", &late))??;

@@ -18,7 +18,7 @@ use crate::bus::stops::{Heard, STOPS_MAX, Stops as Listener};
 use crate::consume::opened;
 
 /// Every stop of every tenant.
-const SUBJECT: &str = "tg.cmd.*.*.rollout.stop";
+pub(super) const SUBJECT: &str = "tg.cmd.*.*.rollout.stop";
 
 /// Stops over a server.
 #[derive(Debug, Clone)]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use proto::subject::fits;
 
+use crate::bus::Bucket;
+
 /// How large streams may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Size {
@@ -105,6 +107,11 @@ impl Stream {
         STREAMS.iter().find(|stream| stream.subjects.iter().any(|all| fits(all, subject)))
     }
 
+    /// The stream that a bucket is made of.
+    pub(crate) fn of_bucket(bucket: Bucket) -> Option<&'static Self> {
+        STREAMS.iter().find(|stream| stream.name.strip_prefix("KV_") == Some(bucket.name()))
+    }
+
     /// What of a stream would make it lose or refuse what it must not, if anything.
     pub(super) fn unlike(&self, there: &Config) -> Option<String> {
         let wanted = self.config(Size::Full, 1);
@@ -157,7 +164,6 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Bucket;
     use crate::consumers;
 
     #[test]
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn every_bucket_has_a_stream() {
         for bucket in Bucket::ALL {
-            assert!(STREAMS.iter().any(|stream| stream.name.strip_prefix("KV_") == Some(bucket.name())), "{bucket:?}");
+            assert!(Stream::of_bucket(bucket).is_some(), "{bucket:?}");
         }
     }
 }
