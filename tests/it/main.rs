@@ -2,6 +2,7 @@
 //! `tidegate up`, kills, and what holds for the repository as a whole. One binary, because linking is what costs.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod alerts;
 mod asking;
 mod bad_input;
 mod baseline;
@@ -38,6 +39,7 @@ mod prometheus;
 mod router;
 mod schemas;
 mod sim;
+mod stack;
 mod store;
 mod tidy;
 mod tls;

@@ -49,6 +49,11 @@ pub const VARIABLES: &[Variable] = &[
         "a file with the key that API and pages want to see, of at least 32 characters; without one they serve this machine alone",
     ),
     variable("TIDEGATE_ROUTER", "`router`", "where it takes requests for models, default 127.0.0.1:7080"),
+    variable(
+        "TIDEGATE_ROUTER_LINGER",
+        "`router`",
+        "how long it takes new requests after it was told to end, with `/readyz` 503 already: as long as whoever stands in front of it needs to notice; default 0s, at most 60s",
+    ),
     variable("TIDEGATE_ROUTER_NAME", "`router`", "its name among others, default `router`: each replica needs its own"),
     variable(
         "TIDEGATE_DATA",

@@ -282,7 +282,8 @@ pub(crate) struct PromoteArguments {
 #[derive(Debug, Args)]
 pub(crate) struct LoadArguments {
     /// Where they go, such as `http://127.0.0.1:7080/reranker/predict`.
-    pub(crate) url: hyper::Uri,
+    #[arg(value_name = "URL")]
+    pub(crate) target: hyper::Uri,
     /// How many a second.
     #[arg(long, default_value_t = 50.0, value_parser = number, value_name = "N")]
     pub(crate) rate: f64,

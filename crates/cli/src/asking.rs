@@ -14,8 +14,8 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(screen: Screen, asked: LoadArguments) -> anyhow::Result<Exit> {
     ensure!(asked.rate > 0.0 && asked.rate.is_finite(), "--rate: write a number above 0, such as `50`");
-    let LoadArguments { url, rate, sessions, during } = asked;
-    let load = Load::start(LoadPlan { rate_per_second: rate, sessions, ..LoadPlan::new(url) });
+    let LoadArguments { target, rate, sessions, during } = asked;
+    let load = Load::start(LoadPlan { rate_per_second: rate, sessions, ..LoadPlan::new(target) });
     let over = async {
         match during {
             Some(during) => tokio::time::sleep(during).await,

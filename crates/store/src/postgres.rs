@@ -53,6 +53,7 @@ const MIGRATING: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_tim
 const SCHEMA: Schema = &[
     (1, "tables", include_str!("../../../migrations/postgres/0001_tables.sql")),
     (2, "roles", include_str!("../../../migrations/postgres/0002_roles.sql")),
+    (3, "marks", include_str!("../../../migrations/postgres/0003_marks.sql")),
 ];
 
 /// One database on a server.

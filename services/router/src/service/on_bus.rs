@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chassis::admin::{self, Says};
 use chassis::services::ROUTER;
@@ -22,6 +23,9 @@ use crate::proxy::Error;
 
 /// A beat that is later than this, in milliseconds, is none that took its time: the clock of the control part was set back.
 const LATE_MS: i64 = 2_000;
+
+/// A balancer has noticed long before.
+const LINGER_MAX: Duration = Duration::from_secs(60);
 
 /// Runs a router until it is told to stop: the whole of a `main.rs`.
 ///
@@ -44,6 +48,8 @@ struct Place {
     control: Option<Address>,
     /// What that wants to see.
     key: Option<Secret>,
+    /// How long it takes requests after it was told to end.
+    linger: Duration,
 }
 
 impl Place {
@@ -59,10 +65,14 @@ impl Place {
         let data: PathBuf = environment.read("TIDEGATE_DATA", PathBuf::from("tidegate-data"));
         let name = environment.read("TIDEGATE_ROUTER_NAME", "router".parse()?);
         let (control, key) = (environment.given("TIDEGATE_URL"), environment.secret(KEY_FILE));
+        let linger = environment.read("TIDEGATE_ROUTER_LINGER", humantime::Duration::from(Duration::ZERO)).into();
+        if linger > LINGER_MAX {
+            environment.mistake(format!("TIDEGATE_ROUTER_LINGER: {linger:?} is more than {LINGER_MAX:?}"));
+        }
         match nats {
             Some(nats) => {
                 environment.finish()?;
-                Ok(Self { nats, listen, admin, folder: data.join("router"), name, control, key })
+                Ok(Self { nats, listen, admin, folder: data.join("router"), name, control, key, linger })
             }
             None => Err(environment.finish().map_or_else(Mistakes::into, |()| anyhow::anyhow!("there is no server"))),
         }
@@ -70,7 +80,7 @@ impl Place {
 }
 
 async fn alone() -> anyhow::Result<()> {
-    let Place { nats, listen, admin, folder, name, control, key } = Place::read()?;
+    let Place { nats, listen, admin, folder, name, control, key, linger } = Place::read()?;
     let metrics = Metrics::default();
     let connection = Connection::open(&nats, ROUTER.name, &metrics).await?;
     let values = ROUTER.values(&connection, &metrics);
@@ -91,12 +101,15 @@ async fn alone() -> anyhow::Result<()> {
     }
     let is_known = Arc::new(AtomicBool::new(false));
     tokio::spawn(meet(connection, values, Arc::clone(&is_known)));
-    let (of_pages, stop) = (routes.clone(), life.stop.clone());
+    let (of_pages, told) = (routes.clone(), CancellationToken::new());
+    let ends = told.clone();
     // With the server down it does what it is there for, so that is no reason to give it no requests.
-    let is_ready = move || !stop.is_cancelled() && (is_known.load(Ordering::Relaxed) || !of_pages.served().is_empty());
+    let is_ready = move || !ends.is_cancelled() && (is_known.load(Ordering::Relaxed) || !of_pages.served().is_empty());
     let metrics = move || counts.prometheus_alone(routes.beat_age()) + &metrics.counters();
     admin::listen_alone(admin, Says { is_ready, metrics }, (&life.tasks, &life.stop)).await?;
     chassis::until_signal().await?;
+    told.cancel();
+    tokio::time::sleep(linger).await;
     life.end().await;
     Ok(())
 }

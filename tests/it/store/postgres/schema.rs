@@ -117,7 +117,7 @@ async fn only_a_database_with_the_schema_of_this_release_is_used() {
     let server = Postgres::start();
     let place = format!("the database tidegate at {}", server.socket().parent().unwrap().display());
     let older =
-        format!("{place} is older than this tidegate (schema 0, this one needs 2); run `tidegate migrate` first");
+        format!("{place} is older than this tidegate (schema 0, this one needs 3); run `tidegate migrate` first");
     assert_eq!(refusal(&server.url()).await, (older, Class::Code));
     for _ in 0..2 {
         Store::migrate(&server.url()).await.unwrap();
@@ -129,7 +129,7 @@ async fn only_a_database_with_the_schema_of_this_release_is_used() {
     assert_eq!(refusal(&server.url()).await, (edited, Class::Code));
     assert!(matches!(Store::migrate(&server.url()).await.unwrap_err(), Error::Damaged { .. }));
     server.say("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (99, 'later', true, '\\x00', 1)").await;
-    let newer = format!("{place} was made by a newer tidegate (schema 99, this one knows 2); start the newer release");
+    let newer = format!("{place} was made by a newer tidegate (schema 99, this one knows 3); start the newer release");
     assert_eq!(refusal(&server.url()).await, (newer.clone(), Class::Code));
     assert_eq!(Store::migrate(&server.url()).await.unwrap_err().to_string(), newer);
 }
