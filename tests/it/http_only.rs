@@ -139,11 +139,13 @@ async fn a_breach_takes_the_traffic_back_and_says_every_issue() {
         json!(["hallucination_rate too high: 1.000 >= 0.08", "avg_cost_usd too high: 0.250 >= 0.1"])
     );
     assert!(rollout["reason"].as_str().unwrap().starts_with("breach: hallucination_rate too high"), "{rollout}");
-    let (_, versions) = house.get("/v1/registry/reranker/versions").await;
-    let status = |version: &str| {
+    // The registry follows a moment later.
+    let status = |versions: &Value, version: &str| {
         versions["items"].as_array().unwrap().iter().find(|row| row["version"] == version).unwrap()["status"].clone()
     };
-    assert_eq!((status("1"), status("2")), (json!("active"), json!("turned_back")));
+    let followed =
+        |versions: &Value| (status(versions, "1"), status(versions, "2")) == (json!("active"), json!("turned_back"));
+    house.until("/v1/registry/reranker/versions", followed).await;
     house.quiet().await;
     assert_eq!(violations(house.stop().path()).await, Vec::<String>::new());
 }

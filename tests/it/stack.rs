@@ -12,6 +12,10 @@ use crate::house::eventually;
 
 /// Of the containers, so that nobody else's stack on this machine is touched.
 const PROJECT: &str = "tidegate-tests";
+/// A model server that fails.
+const FAULTY: &str = "tidegate-tests-faulty";
+/// Made by `./x test` around the debug build, beside whatever image somebody uses.
+const IMAGE: &str = "tidegate:test";
 /// Whoever does not answer for so long is not there.
 const LIMIT: Duration = Duration::from_secs(120);
 /// From built images to all healthy.
@@ -42,6 +46,7 @@ struct Stack {
 impl Stack {
     /// Starts everything from nothing, and says how long that took.
     async fn up() -> (Self, Duration) {
+        docker(&["rm", "-f", FAULTY]);
         compose(&["down", "--volumes", "--timeout", "5"]);
         let since = Instant::now();
         let out = compose(&["up", "-d"]);
@@ -132,7 +137,7 @@ impl Drop for Stack {
             let logs = compose(&["logs", "--tail", "15", "--no-color"]);
             eprintln_all(&String::from_utf8_lossy(&logs.stdout));
         }
-        docker(&["rm", "-f", "tidegate-tests-faulty"]);
+        docker(&["rm", "-f", FAULTY]);
         compose(&["down", "--volumes", "--timeout", "5"]);
     }
 }
@@ -152,7 +157,10 @@ fn compose(words: &[&str]) -> Output {
         }
         _ => Command::new("docker-compose"),
     };
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).env("COMPOSE_PROJECT_NAME", PROJECT);
+    command
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .env("COMPOSE_PROJECT_NAME", PROJECT)
+        .env("TIDEGATE_IMAGE", IMAGE);
     command.args(words).output().unwrap()
 }
 
@@ -182,6 +190,13 @@ fn is_ill(status: &str) -> bool {
         || status.starts_with("Exited") && !status.starts_with("Exited (0)")
 }
 
+/// Puts a new container into the place of a service's, with another address.
+fn replaced(service: &str) {
+    let before = container(service);
+    said(&["up", "-d", "--no-deps", "--force-recreate", service]);
+    assert_ne!(container(service), before);
+}
+
 /// The container of a service.
 fn container(service: &str) -> String {
     said(&["ps", "-q", service])
@@ -206,16 +221,7 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
     assert_eq!(stack.client.get("http://127.0.0.1:7070/v1/models").send().await.unwrap().status(), 401);
     let (status, said) = stack.send(reqwest::Method::PUT, "/v1/policies/quick", &quick()).await;
     assert_eq!(status, 200, "{said}");
-    let faulty = [
-        "run",
-        "-d",
-        "--name",
-        "tidegate-tests-faulty",
-        "--network",
-        "tidegate-tests_traffic",
-        "--network-alias",
-        "faulty",
-    ];
+    let faulty = ["run", "-d", "--name", FAULTY, "--network", "tidegate-tests_traffic", "--network-alias", "faulty"];
     let dials = [
         "-e",
         "MODELSIM_LISTEN=0.0.0.0:8080",
@@ -223,7 +229,7 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
         "MODEL_VERSION=2",
         "-e",
         r#"MODELSIM_DIALS={"error_rate": 0.6}"#,
-        "tidegate:0.1.0",
+        IMAGE,
         "modelsim",
     ];
     assert!(docker(&[&faulty[..], &dials].concat()).status.success());
@@ -240,7 +246,7 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
     // Each is replaced while the next rollout is on its way: nobody notices.
     let again = stack.promote("good", "1", "build-3").await;
     for service in SERVICES {
-        docker(&["restart", "--time", "15", &container(service)]);
+        replaced(service);
         stack.until_healthy().await;
     }
     assert_eq!(stack.ended(&again).await, "completed");
@@ -254,8 +260,10 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
     for service in SERVICES.iter().filter(|service| **service != "router-b").chain(&["nats", "postgres", "prometheus"])
     {
         let id = container(service);
-        docker(&["kill", &id]);
-        docker(&["start", &id]);
+        for word in ["kill", "start"] {
+            let out = docker(&[word, &id]);
+            assert!(out.status.success(), "{word} {service}: {}", String::from_utf8_lossy(&out.stderr));
+        }
     }
     let since = Instant::now();
     stack.until_healthy().await;
@@ -264,5 +272,7 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
     assert_eq!(stack.ended(&again).await, "completed");
     let killed = of_good.stop().await;
     println!("{} requests while everything was killed, failed by us: {:?}", killed.requests, killed.failures);
+    // What the router that was killed had in hand, and what came before HAProxy had noticed.
+    assert!(killed.failed_by_us * 50 <= killed.requests, "{:?}", killed.failures);
     eventually("no message is parked", async || stack.read("/v1/parked").await["items"] == json!([])).await;
 }

@@ -156,6 +156,11 @@ impl Metrics {
         self.stops.get_or_create(&ByRoad { road }).inc();
     }
 
+    /// A count that begins with its first event would show none: what an alarm looks at is the difference.
+    pub(crate) fn may_be_refused(&self, service: &'static str) {
+        drop(self.permission_refused.get_or_create(&ByService { service }));
+    }
+
     pub(crate) fn permission_refused(&self, service: &'static str) {
         self.permission_refused.get_or_create(&ByService { service }).inc();
     }

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// The API key.
     #[arg(long, global = true, env = "TIDEGATE_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// A file with the API key, which others may not read.
-    #[arg(long, global = true, env = "TIDEGATE_KEY_FILE", value_name = "FILE", conflicts_with = "key")]
+    /// A file with the API key, which others may not read; `--key` goes before it.
+    #[arg(long, global = true, env = "TIDEGATE_KEY_FILE", value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -180,6 +180,27 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Whether it asks an API that may want to see a key.
+    pub(crate) const fn asks_an_api(&self) -> bool {
+        !matches!(
+            self,
+            Self::Up(_)
+                | Self::Router(_)
+                | Self::Demo(_)
+                | Self::Verify { .. }
+                | Self::Init(_)
+                | Self::Migrate(_)
+                | Self::Setup(_)
+                | Self::Restore(_)
+                | Self::Load(_)
+                | Self::Ready { .. }
+                | Self::Lint { .. }
+                | Self::Completions { .. }
+        )
+    }
 }
 
 /// A shell that words are completed in.

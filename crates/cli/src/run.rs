@@ -56,7 +56,8 @@ fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     let screen = Screen::of_stdout();
-    let client = Client::new(&arguments.url, key(arguments.key, arguments.key_file.as_deref())?);
+    let file = arguments.key_file.as_deref().filter(|_| arguments.command.asks_an_api());
+    let client = Client::new(&arguments.url, key(arguments.key, file)?);
     match arguments.command {
         Command::Up(up) => run_up(up).await,
         Command::Router(router) => run_router(router).await,

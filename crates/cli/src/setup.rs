@@ -4,9 +4,9 @@
 //! services' new permissions with it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -24,7 +24,8 @@ use crate::screen::Screen;
 const OWNER: &str = "tidegate_migrate";
 /// Who has it reads it, and nobody writes it.
 const OWN: u32 = 0o400;
-/// A server of somebody else reads it, as a user that we do not know. In a container nobody else sees its folder.
+/// A server of somebody else reads it, as a user that we do not know. Nobody else gets into its folder: one that is made here is the
+/// owner's alone, and a container has no others.
 const OTHERS: u32 = 0o444;
 
 pub(crate) fn run(screen: Screen, asked: &SetupArguments) -> anyhow::Result<Exit> {
@@ -98,7 +99,9 @@ impl Folder {
     fn write(&self, place: &str, text: &str, mode: u32) -> anyhow::Result<()> {
         let path = self.path(place);
         let written = || {
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let mut folders = DirBuilder::new();
+            folders.recursive(true).mode(0o700);
+            path.parent().map_or(Ok(()), |folder| folders.create(folder))?;
             let beside = path.with_extension("next");
             // What a crash left there may be of another mode.
             let _ = fs::remove_file(&beside);

@@ -5,6 +5,7 @@
 
 mod dialect;
 pub(crate) mod examine;
+mod scram;
 #[path = "statements/map.rs"]
 #[expect(clippy::duplicate_mod, reason = "each engine compiles the statements with its own connection and dialect")]
 pub(crate) mod statements;
@@ -125,15 +126,18 @@ pub(crate) async fn migrate(url: &str) -> Result<(), Error> {
     connection.close().await.map_err(Error::of("migrate"))
 }
 
-/// Lets a role log in with a password, which the server keeps as a salted hash.
+/// Lets a role log in with a password, of which the server gets a salted hash alone.
 ///
 /// # Errors
 /// When the server does not answer, or there is no such role.
 pub(crate) async fn let_in(url: &str, role: &str, password: &str) -> Result<(), Error> {
     // No statement about roles takes parameters, so the server itself writes it.
     const WRITE: &str = "select format('alter role %I login password %L', $1, $2)";
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| Error::of("draw a salt")(sqlx::Error::WorkerCrashed))?;
+    let verifier = scram::verifier(password, &salt);
     let mut connection = one(&options(url)?).await?;
-    let statement = sqlx::query_scalar::<_, String>(WRITE).bind(role).bind(password).fetch_one(&mut connection).await;
+    let statement = sqlx::query_scalar::<_, String>(WRITE).bind(role).bind(verifier).fetch_one(&mut connection).await;
     let done = match statement {
         Ok(statement) => sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.map(drop),
         Err(cause) => Err(cause),

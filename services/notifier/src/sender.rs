@@ -87,10 +87,16 @@ impl Counted {
         let result = if state == Told::Waiting { "retried" } else { state.name() };
         self.0.get_or_create(&ByResult { channel: channel.name(), result }).inc();
     }
+
+    /// A count that begins with its first event would show none: what an alarm looks at is the difference.
+    fn begin(&self, channel: Channel) {
+        drop(self.0.get_or_create(&ByResult { channel: channel.name(), result: Told::Parked.name() }));
+    }
 }
 
 /// Sends what is due at a channel until the process stops.
 pub(crate) async fn send(core: Core, channel: Channel, receiver: Receiver, counted: Counted) {
+    counted.begin(channel);
     let mut sender = Sender { core, channel, receiver, counted, not_before: At(0) };
     while !sender.core.stop.is_cancelled() {
         let at = sender.step().await.unwrap_or_else(|error| {

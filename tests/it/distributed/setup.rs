@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::plant::{Process, command};
+use super::plant::{Process, command, free_address};
 use crate::house::eventually;
 use crate::nats::Nats;
 use servers::Postgres;
@@ -45,22 +45,21 @@ async fn what_setup_makes_lets_each_service_in_as_itself() {
     postgres.until("select count(*) = $1 from pg_authid where rolname like 'tidegate_%' and rolcanlogin and rolpassword like 'SCRAM-SHA-256$%'", 7).await;
 
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    for (owner, is_let_in) in [("deployer", true), ("analyzer", false)] {
-        let variables = [("TIDEGATE_NATS_NKEY_FILE".to_owned(), at(&format!("{owner}/nkey")))];
-        let deployer = Process::start(
-            ("deployer", 0),
-            folder.path(),
-            &variables,
-            (&url, &folder.path().join("deployer/database")),
-        );
-        if is_let_in {
-            deployer.until_ready(&client).await;
-            continue;
-        }
-        // Not the streams of a deployer.
-        eventually("the server refuses it", async || {
-            deployer.page(&client, "/readyz").await.is_none_or(|(status, _)| status == 503)
-        })
-        .await;
-    }
+    let seed = |owner: &str| [("TIDEGATE_NATS_NKEY_FILE".to_owned(), at(&format!("{owner}/nkey")))];
+    let start = |owner: &str| {
+        Process::start(("deployer", 0), folder.path(), &seed(owner), (&url, &folder.path().join("deployer/database")))
+    };
+    start("deployer").until_ready(&client).await;
+    // With the key of another it hears no answer, and says why.
+    let log = folder.path().join("log");
+    let mut other = command("deployer");
+    other.env("TIDEGATE_NATS_URL", &url).envs(seed("analyzer")).env("TIDEGATE_ADMIN", free_address());
+    other.env("TIDEGATE_DATABASE_URL_FILE", at("deployer/database")).stderr(std::fs::File::create(&log).unwrap());
+    let mut other = other.spawn().unwrap();
+    eventually("the server refuses it", async || {
+        std::fs::read_to_string(&log).unwrap().contains("the nats-server refuses what deployer needs")
+    })
+    .await;
+    other.kill().unwrap();
+    other.wait().unwrap();
 }

@@ -47,7 +47,9 @@ pub(crate) struct SetupArguments {
 const SETUP_HELP: &str = "Each service gets a folder with the seed of its nkey (`nkey`) and its address of the database \
 (`database`), which it alone should see; `api` also the first key of an administrator (`admin-key`), `admin` the nkey of \
 `tidegate init` and the database's owner, `nats` the users that the server's configuration includes (`users.conf`), \
-`postgres` the owner's password. Nothing is shown, and nothing that is there is made anew: delete a file to have a new one.";
+`postgres` the owner's password. Nothing is shown, and nothing that is there is made anew. To have another one, delete its file and run this again; the nats-server \
+must then read its configuration again, and `tidegate migrate` must run. The owner of the database gets another password by \
+`alter role` alone.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {

@@ -36,6 +36,7 @@ pub(super) struct State {
 
 impl Link {
     pub(super) fn new(service: &'static str, metrics: &Metrics) -> Self {
+        metrics.may_be_refused(service);
         let state = State { taken: 0, is_up: false, since: Instant::now(), refused: None, trouble: None };
         Self { service, metrics: metrics.clone(), state: watch::channel(state).0, gaps: watch::channel(0).0 }
     }
