@@ -26,7 +26,7 @@ const STORM: usize = 4_000;
 /// A consumer's memory with all of them waiting, in MiB.
 const MEMORY_MAX: u64 = 200;
 /// The routers have heard a rollback by then, whatever its consumer does.
-const RETREAT: Duration = Duration::from_secs(5);
+const RETREAT: Duration = Duration::from_secs(2);
 
 /// A Prometheus that answers nobody until it is told to, and remembers the instants that it was asked about.
 struct Slow {

@@ -134,6 +134,7 @@ mod tests {
         let told = environment.finish().unwrap_err().to_string();
         assert!(told.contains("TIDEGATE_NATS_URL: not the address") && !told.contains("secret"), "{told}");
     }
+
     #[test]
     fn a_seed_says_who_we_are_and_one_that_is_none_is_refused_without_being_repeated() {
         let folder = tempfile::tempdir().unwrap();
