@@ -8,6 +8,7 @@ mod stream;
 
 use std::path::Path;
 
+use chassis::services::WITH_DATABASE;
 use rollout::{At, Rollout, Stage, Tenant};
 use store::{Reader, Store};
 
@@ -49,6 +50,17 @@ pub(crate) async fn violations_of(store: &Store, server: Option<&Server>) -> Vec
         wrong.push(format!("parked {} by {}: {}: {}", parked.message_id, parked.service, parked.reason, parked.error));
     }
     wrong
+}
+
+/// Whether every message is published, nothing waits at any consumer, and the routers follow what is wished for.
+pub(crate) async fn rests(store: &Store, server: &Server) -> bool {
+    let mut reader = store.reader().await.unwrap();
+    for service in WITH_DATABASE {
+        if reader.rows().unpublished(service.name, 1).await.unwrap().0 > 0 {
+            return false;
+        }
+    }
+    server.waiting().await.is_empty() && server.astray(&mut reader).await.is_empty()
 }
 
 /// What is wrong, by its kind.

@@ -172,7 +172,7 @@ fn each_outage_points_to_a_test_that_exists() {
 }
 
 /// What the tests of a fault may have to wait for.
-const LATER: [&str; 4] = ["compose", "access", "HAProxy", "nginx"];
+const LATER: [&str; 3] = ["access", "HAProxy", "nginx"];
 
 #[test]
 fn each_fault_points_to_a_test_that_exists_or_to_what_it_waits_for() {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
+use crate::metrics::process;
 
 /// `/livez`, `/readyz` and `/metrics`.
 pub fn pages(core: &Core) -> Router {
@@ -58,7 +59,7 @@ where
     let bound = listener.local_addr()?;
     let Says { is_ready, metrics } = says;
     let ready = move || std::future::ready(yes_or_no(is_ready()));
-    let counted = move || std::future::ready(as_page(metrics()));
+    let counted = move || std::future::ready(as_page(metrics() + &process::page()));
     let app = Router::new()
         .route("/livez", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))

@@ -3,6 +3,7 @@
 //! Counters are raised by what was committed, in one place; gauges are read from the rows when the page is asked for, so that
 //! they can't drift from them. Labels come from closed sets: see `word`.
 
+pub(crate) mod process;
 mod rows;
 mod word;
 
@@ -70,6 +71,7 @@ type Page = Box<dyn Fn() -> String + Send + Sync>;
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     pages: Arc<Mutex<Vec<Page>>>,
+    refused: rows::Refused,
     settled: Family<ByOutcome, Counter>,
     refusals: Family<ByReason, Counter>,
     transitions: Family<ByMove, Counter>,
@@ -97,6 +99,7 @@ impl Default for Metrics {
         let metrics = Self {
             registry: Arc::new(Mutex::new(Registry::with_prefix("tidegate"))),
             pages: Arc::default(),
+            refused: rows::Refused::default(),
             settled: Family::default(),
             refusals: Family::default(),
             transitions: Family::default(),
@@ -227,12 +230,13 @@ impl Metrics {
     /// The page for Prometheus: text that both of its formats read alike.
     pub(crate) async fn page(&self, store: &Store, bus: &Bus, now: rollout::At) -> String {
         let mut text = self.counters();
-        match rows::page(store, bus, now).await {
+        match rows::page(store, bus, now, &self.refused).await {
             Ok(gauges) => text.push_str(&gauges),
             // The counters say what is wrong with the database; a page without them would not.
             Err(error) => tracing::warn!("the metrics page is without what the database says: {error}"),
         }
         text.push_str(&beat_age(bus, now));
+        text.push_str(&process::page());
         for page in self.pages.lock().expect("no holder of the pages panics").iter() {
             text.push_str(&page());
         }

@@ -31,6 +31,9 @@ const OTHERS: u32 = 0o444;
 pub(crate) fn run(screen: Screen, asked: &SetupArguments) -> anyhow::Result<Exit> {
     let mut folder = Folder { root: asked.folder.clone(), drawn: 0, kept: 0 };
     nats(&mut folder)?;
+    if !asked.cluster.is_empty() {
+        cluster(&mut folder, &asked.cluster)?;
+    }
     postgres(&mut folder, &asked.database)?;
     folder.drawn(&format!("{}/admin-key", API.name), || Ok(format!("tg_{}_{}", random(6)?, random(32)?)))?;
     let Folder { root, drawn, kept } = folder;
@@ -48,6 +51,18 @@ fn nats(folder: &mut Folder) -> anyhow::Result<()> {
         public.insert(name, public_key(&seed).with_context(|| folder.path(&place).display().to_string())?);
     }
     folder.write("nats/users.conf", &configuration(|name| format!("nkey: {}", public[name])), OTHERS)
+}
+
+/// What the servers of a cluster show to each other: whoever reaches their port would be one of them otherwise, and may do everything.
+fn cluster(folder: &mut Folder, hosts: &[String]) -> anyhow::Result<()> {
+    let password = folder.drawn(&format!("{ADMIN}/cluster"), || random(32))?;
+    let routes = hosts.iter().map(|host| format!("  \"nats-route://cluster:{}@{host}:6222\"\n", password.expose()));
+    let text = format!(
+        "authorization {{ user: cluster, password: \"{}\" }}\nroutes: [\n{}]\n",
+        password.expose(),
+        routes.collect::<String>()
+    );
+    folder.write("nats/cluster.conf", &text, OTHERS)
 }
 
 /// A password for each role of the database, and an address with it for each service.

@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::param::page_size;
+use rustix::time::{ClockId, clock_gettime};
+
 const BUCKET_EDGES_MS: [u16; 5] = [10, 50, 100, 200, 500];
 /// Weight of the newest prediction in the confidence gauge: it remembers about the last hundred.
 const CONFIDENCE_WEIGHT: f64 = 0.02;
@@ -53,7 +56,7 @@ impl Metrics {
     pub(crate) fn exposition(&self) -> String {
         let counts = self.counts().clone();
         let mut text = String::new();
-        counts.write(&mut text).expect("writing to a string cannot fail");
+        counts.write(&mut text).and_then(|()| process(&mut text)).expect("writing to a string cannot fail");
         text
     }
 
@@ -88,6 +91,22 @@ impl Counts {
         }
         Ok(())
     }
+}
+
+/// What the process has used, as client libraries of Prometheus tell it unasked.
+fn process(text: &mut String) -> std::fmt::Result {
+    let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+    writeln!(text, "# HELP process_cpu_seconds_total Time on processors.")?;
+    writeln!(text, "# TYPE process_cpu_seconds_total counter")?;
+    writeln!(text, "process_cpu_seconds_total {}", used.as_secs_f64())?;
+    // proc(5): its second figure is the resident pages.
+    let figures = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let Some(pages) = figures.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()) else {
+        return Ok(());
+    };
+    writeln!(text, "# HELP process_resident_memory_bytes Memory in use.")?;
+    writeln!(text, "# TYPE process_resident_memory_bytes gauge")?;
+    writeln!(text, "process_resident_memory_bytes {}", pages * page_size())
 }
 
 fn escaped(label: &str) -> String {

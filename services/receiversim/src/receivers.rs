@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -78,6 +79,8 @@ pub struct Receivers {
     pub url: String,
     /// The same without the scheme.
     pub address: String,
+    /// The port alone.
+    pub port: u16,
     memory: Arc<Mutex<Memory>>,
     serving: JoinHandle<()>,
 }
@@ -100,15 +103,24 @@ impl Receivers {
     /// # Errors
     /// When there is none.
     pub async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?.to_string();
+        Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts them on this address, for whoever is on another machine or in a container.
+    ///
+    /// # Errors
+    /// When it can't be used.
+    pub async fn start_on(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        let address = bound.to_string();
         let memory = Arc::new(Mutex::new(Memory::default()));
         let app = Router::new().fallback(receive).with_state(Arc::clone(&memory));
         let serving = tokio::spawn(async move {
             // The listener ends with the task.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { url: format!("http://{address}"), address, memory, serving })
+        Ok(Self { url: format!("http://{address}"), address, port: bound.port(), memory, serving })
     }
 
     /// Changes how one of them behaves from now on.

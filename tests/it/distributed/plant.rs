@@ -12,7 +12,7 @@ use serde_json::Value;
 use store::Store;
 use tokio::task::JoinHandle;
 
-use crate::checker::{Server, violations_of};
+use crate::checker::{Server, rests, violations_of};
 use crate::house::{House, LIMIT, binary, eventually};
 use crate::nats::Nats;
 use crate::notifying::outside::Outside;
@@ -197,16 +197,7 @@ impl Plant {
     /// Waits until every message is published, nothing waits at any consumer, and the routers follow what is wished for.
     pub(super) async fn quiet(&self) {
         let (store, server) = (self.store().await, self.server().await);
-        eventually("everything is published and settled", async || {
-            let mut reader = store.reader().await.unwrap();
-            for service in SERVICES {
-                if reader.rows().unpublished(service, 1).await.unwrap().0 > 0 {
-                    return false;
-                }
-            }
-            server.waiting().await.is_empty() && server.astray(&mut reader).await.is_empty()
-        })
-        .await;
+        eventually("everything is published and settled", async || rests(&store, &server).await).await;
         store.close().await;
     }
 

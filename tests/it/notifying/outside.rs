@@ -29,8 +29,7 @@ impl Outside {
 
     pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.files.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        private(&path, text);
         path.display().to_string()
     }
 
@@ -98,6 +97,12 @@ impl Outside {
             }
         }
     }
+}
+
+/// Writes a file that nobody else can read.
+pub(crate) fn private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 pub(crate) fn named(variables: &[(&str, &str)]) -> Vec<(String, String)> {

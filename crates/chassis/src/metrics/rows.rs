@@ -1,6 +1,8 @@
 //! Gauges that are read from the rows at the moment of asking.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode_registry;
@@ -56,13 +58,43 @@ struct Gauges {
     registry: Registry,
 }
 
-pub(super) async fn page(store: &Store, bus: &Bus, now: rollout::At) -> Result<String, store::Error> {
+/// What the role of a service may not read, as its database has said. It is not asked again: a database writes each refusal into
+/// its log. A page without that is nothing to warn of: the page of api has it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refused(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl Refused {
+    async fn unless<T>(
+        &self,
+        what: &'static str,
+        read: impl Future<Output = Result<T, store::Error>>,
+    ) -> Result<Option<T>, store::Error> {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(what) {
+            return Ok(None);
+        }
+        match read.await {
+            Err(error) if error.is_forbidden() => {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
+                tracing::info!("the metrics page is without {what}, which the role of this service may not read");
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+}
+
+pub(super) async fn page(
+    store: &Store,
+    bus: &Bus,
+    now: rollout::At,
+    refused: &Refused,
+) -> Result<String, store::Error> {
     let mut reader = store.page().await?;
     let mut rows = reader.rows();
     let mut gauges = Gauges { registry: Registry::with_prefix("tidegate") };
-    if let Some(standings) = permitted(rows.standings().await)? {
+    if let Some(standings) = refused.unless("rollouts", rows.standings()).await? {
         gauges.rollouts(&standings);
-        permitted(gauges.splits(&mut rows, &standings).await)?;
+        refused.unless("splits", gauges.splits(&mut rows, &standings)).await?;
     }
     gauges.backlog(&bus.backlog(&mut rows).await?, now);
     let parked = Gauge::<i64>::default();
@@ -72,15 +104,6 @@ pub(super) async fn page(store: &Store, bus: &Bus, now: rollout::At) -> Result<S
     // Writing into a String can't fail.
     let _ = encode_registry(&mut text, &gauges.registry);
     Ok(text)
-}
-
-/// Under a role of its own a service may not read what others write. Its page is without that, which is nothing to warn of: the
-/// page of api has it.
-fn permitted<T>(read: Result<T, store::Error>) -> Result<Option<T>, store::Error> {
-    match read {
-        Err(error) if error.is_forbidden() => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 impl Gauges {

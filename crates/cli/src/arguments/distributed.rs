@@ -42,11 +42,15 @@ pub(crate) struct SetupArguments {
     /// Where the services will find the database.
     #[arg(long, default_value = "postgres:5432/tidegate", value_name = "HOST[:PORT]/DATABASE")]
     pub(crate) database: String,
+    /// The nats-servers of a cluster, which log in to each other with a password of their own.
+    #[arg(long, value_delimiter = ',', value_name = "HOST,HOST,HOST")]
+    pub(crate) cluster: Vec<String>,
 }
 
 const SETUP_HELP: &str = "Each service gets a folder with the seed of its nkey (`nkey`) and its address of the database \
 (`database`), which it alone should see; `api` also the first key of an administrator (`admin-key`), `admin` the nkey of \
-`tidegate init` and the database's owner, `nats` the users that the server's configuration includes (`users.conf`), \
+`tidegate init` and the database's owner, `nats` the users that the server's configuration includes (`users.conf`), and \
+how the servers of a cluster find each other (`cluster.conf`), \
 `postgres` the owner's password. Nothing is shown, and nothing that is there is made anew. To have another one, delete its file and run this again; the nats-server \
 must then read its configuration again, and `tidegate migrate` must run. The owner of the database gets another password by \
 `alter role` alone.";

@@ -1,9 +1,13 @@
 //! What `tidegate init` does: streams, buckets and consumers on a server, as the tables say. It may be run as often as one likes;
 //! everything is compared before anything is changed, and nothing is ever made smaller, because that would throw messages away.
 
-use async_nats::jetstream::Context;
+use std::time::Duration;
+
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, Info};
+use async_nats::jetstream::{Context, ErrorCode};
+use tokio::time::{Instant, sleep};
 
 use super::address::NatsUrl;
 use super::connection::open_once;
@@ -12,6 +16,11 @@ use super::step::{Step, consumer_step, stream_step};
 use super::streams::{STREAMS, Size, Stream};
 use crate::bus::Error;
 use crate::consumers::{self, Consumer};
+
+/// What a cluster answers that is not whole yet.
+const COMES_UP: [ErrorCode; 2] = [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::CLUSTER_NOT_AVAILABLE];
+/// And when it has had long enough.
+const COMES_UP_LIMIT: Duration = Duration::from_secs(20);
 
 /// How the bus is to be.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +91,7 @@ impl Plan {
             let name = config.name.clone();
             match step {
                 Step::Make => {
-                    let made = jetstream.create_stream(config).await;
+                    let made = made(jetstream, config).await;
                     made.map_err(|cause| Error::nats("make a stream", &cause))?;
                 }
                 Step::Change(_) => {
@@ -103,6 +112,22 @@ impl Plan {
             done.push(said(&name, step));
         }
         Ok(done)
+    }
+}
+
+/// Makes a stream. A cluster that comes up has a leader before it has all its servers: it is given time for them.
+async fn made(jetstream: &Context, config: Config) -> Result<(), CreateStreamError> {
+    let since = Instant::now();
+    loop {
+        let Err(cause) = jetstream.create_stream(config.clone()).await else { return Ok(()) };
+        let waits = match cause.kind() {
+            CreateStreamErrorKind::JetStream(said) => COMES_UP.contains(&said.error_code()),
+            _ => false,
+        };
+        if !waits || since.elapsed() > COMES_UP_LIMIT {
+            return Err(cause);
+        }
+        sleep(Duration::from_millis(500)).await;
     }
 }
 

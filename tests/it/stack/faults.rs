@@ -1,0 +1,83 @@
+//! What production does to containers: two rollouts are live under load, one good, one that turns bad meanwhile. Whatever happens, users
+//! notice nothing, the bad one is taken back, the good one ends well, one page goes out, and everything recovers without hands.
+
+mod deeds;
+mod story;
+
+use receiversim::{Mood, Receivers};
+
+use super::containers::Form;
+use super::life::Stack;
+use super::{HOOK, KEY, SERVICES};
+use deeds::Deed;
+use story::{Fault, Row};
+
+/// So long a thing is dead, stands still or is cut off.
+const LONG: u64 = 30;
+
+/// Those of `./x test`: what is not seen without containers.
+fn telling() -> Vec<Fault> {
+    vec![
+        Fault::new("router-a cut off beyond its lease", LONG, Deed::Cut("router-a")),
+        Fault::new("nats emptied", 3, Deed::Emptied),
+        Fault::new("the whole stack down and up", 3, Deed::DownAndUp),
+    ]
+}
+
+/// All of them.
+fn all() -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for service in SERVICES.into_iter().filter(|service| *service != "router-b") {
+        faults.push(Fault::new(format!("{service} killed"), 0, Deed::Killed(service)));
+        faults.push(Fault::new(format!("{service} stands still for 30 s"), LONG, Deed::Paused(service)));
+        if service != "router-a" {
+            faults.push(Fault::new(format!("{service} cut off for 30 s"), LONG, Deed::Cut(service)));
+        }
+    }
+    let answers = |status, retry_after| Mood::Answers { status, retry_after, times: u32::MAX };
+    faults.extend([
+        Fault::new("nats killed", 0, Deed::Killed("nats")),
+        Fault::new("postgres killed", 0, Deed::Killed("postgres")),
+        Fault::new("postgres stands still for 20 s", 20, Deed::Paused("postgres")),
+        Fault::new("prometheus gone for 20 s", 20, Deed::Gone("prometheus")),
+        Fault::new("notifier gone through the whole rollback", LONG, Deed::Gone("notifier")),
+        Fault::new("receivers answer 500", 15, Deed::Receivers(answers(500, None))),
+        Fault::new("receivers hang", 15, Deed::Receivers(Mood::Hangs)),
+        Fault::new("receivers answer 429", 15, Deed::Receivers(answers(429, Some(5)))),
+        Fault::new("three stage-schedulers, then one", 15, Deed::Scaled("stage-scheduler")),
+    ]);
+    faults.extend(telling());
+    faults
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_is_cut_off_an_emptied_bus_and_a_stack_that_was_down_cost_users_nothing() {
+    outlived(telling()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half an hour: `./x soak`"]
+async fn whatever_happens_to_containers_costs_users_nothing_and_the_bad_one_is_taken_back() {
+    outlived(all()).await;
+}
+
+/// `TIDEGATE_FAULT` names one of them, or a part of its name.
+#[expect(clippy::print_stdout, reason = "the table is what a run has to say")]
+async fn outlived(faults: Vec<Fault>) {
+    let receivers = Receivers::start_on("0.0.0.0:0".parse().unwrap()).await.unwrap();
+    let hook = format!("http://receivers:{}{HOOK}", receivers.port);
+    let (stack, _) =
+        Stack::up(Form::telling(receivers.port), &[("notifier/pagerduty", KEY), ("notifier/slack", &hook)]).await;
+    stack.policy(&story::policy()).await;
+    let wanted = std::env::var("TIDEGATE_FAULT").unwrap_or_default();
+    println!("{}", Row::HEAD);
+    let faults: Vec<_> = faults.iter().filter(|fault| fault.name.contains(&wanted)).collect();
+    assert!(!faults.is_empty(), "no fault is called {wanted}");
+    for (number, fault) in faults.iter().enumerate() {
+        println!("{}", fault.outlived_by(&stack, &receivers, number).await);
+    }
+    let parked = stack.read("/v1/parked").await;
+    assert_eq!(parked["items"], serde_json::json!([]), "{parked}");
+    let wrong = stack.violations().await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

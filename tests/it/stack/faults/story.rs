@@ -1,0 +1,172 @@
+//! One fault: two rollouts before it, and what became of them, of users, and of pages.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use receiversim::{Place, Receivers};
+use rollout::RolloutId;
+use serde_json::{Value, json};
+use tidegate::load::Load;
+
+use super::deeds::Deed;
+use crate::house::eventually;
+use crate::stack::life::{Stack, users};
+
+/// Everything is well again so long after the fault has ended.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// Whoever is cut off from the nats-server has noticed by then.
+const NOTICED: Duration = Duration::from_secs(25);
+/// Of each model.
+const RATE: f64 = 20.0;
+
+/// With a lease that a fault can outlast.
+pub(super) fn policy() -> Value {
+    json!({"name": "watched", "tick": "5s", "warmup": "0s", "inconclusive_budget": "90s", "lease": "20s",
+        "steps": [{"split": 25, "dwell": "10s"}, {"split": 100, "dwell": "0s"}],
+        "checks": [{"metric": "error_rate", "rules": {"gte": 0.2}, "min_samples": 20, "interval": "5s", "window": "step"}]})
+}
+
+/// A fault, and how long it lasts.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) name: String,
+    lasts: Duration,
+    deed: Deed,
+}
+
+/// What became of it.
+pub(super) struct Row {
+    name: String,
+    requests: u64,
+    failed_by_us: u64,
+    healthy_after: Duration,
+    ended_after: Duration,
+    triggers: usize,
+}
+
+impl Row {
+    pub(super) const HEAD: &'static str =
+        "FAULT                                     REQUESTS  FAILED  HEALTHY AFTER  ENDED AFTER  PAGES";
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (healthy, ended) = (self.healthy_after.as_secs_f64(), self.ended_after.as_secs_f64());
+        let Self { name, requests, failed_by_us, triggers, .. } = self;
+        write!(f, "{name:<40}  {requests:>8}  {failed_by_us:>6}  {healthy:>11.1} s  {ended:>9.1} s  {triggers:>5}")
+    }
+}
+
+impl Fault {
+    pub(super) fn new(name: impl Into<String>, lasts_s: u64, deed: Deed) -> Self {
+        Self { name: name.into(), lasts: Duration::from_secs(lasts_s), deed }
+    }
+
+    pub(super) async fn outlived_by(&self, stack: &Stack, receivers: &Receivers, number: usize) -> Row {
+        let models = [format!("good-{number}"), format!("bad-{number}")];
+        stack.model(&models[0], &["modelsim-v1", "modelsim-v2"]).await;
+        stack.model(&models[1], &["modelsim-v1", "turning"]).await;
+        let asking = || models.each_ref().map(|model| users(model, RATE));
+        let (mut asked, mut row) = (asking(), self.row());
+        let mut live = Vec::new();
+        for model in &models {
+            let id = stack.promote(model, "2", "watched", &format!("{}-{model}", std::process::id())).await;
+            stack.rollout(&id, |rollout| rollout["stage"] == "observing").await;
+            live.push(id);
+        }
+        if self.deed.shuts() {
+            row.add(asked).await;
+            asked = models.each_ref().map(|model| users(model, 0.0));
+        }
+        self.deed.begin(stack, receivers);
+        if !self.deed.shuts() {
+            stack.turn("turning", &json!({"error_rate": 0.6})).await;
+        }
+        let since = Instant::now();
+        match self.deed {
+            Deed::Cut("router-a") => {
+                tokio::time::sleep(self.lasts).await;
+                only_the_former_version_at_router_a(stack, &models[0]).await;
+            }
+            Deed::Cut(service) => notices(stack, service).await,
+            _ => {}
+        }
+        tokio::time::sleep(self.lasts.saturating_sub(since.elapsed())).await;
+        self.deed.end(stack, receivers);
+        let since = Instant::now();
+        stack.until_healthy().await;
+        row.healthy_after = since.elapsed();
+        if self.deed.shuts() {
+            asked = asking();
+            stack.turn("turning", &json!({"error_rate": 0.6})).await;
+        }
+        assert!(row.healthy_after < RECOVERY, "{}: healthy after {:?}", self.name, row.healthy_after);
+        let ended = [stack.ended(&live[0]).await, stack.ended(&live[1]).await];
+        row.ended_after = since.elapsed();
+        assert_eq!(ended, ["completed", "rolled_back"], "{}", self.name);
+        row.add(asked).await;
+        assert!(row.failed_by_us <= self.deed.users_may_lose(), "{}: users lost {}", self.name, row.failed_by_us);
+        row.triggers = told_once(receivers, &live).await;
+        stack.turn("turning", &json!({"error_rate": 0.0})).await;
+        row
+    }
+
+    fn row(&self) -> Row {
+        let none = Duration::ZERO;
+        let name = self.name.clone();
+        Row { name, requests: 0, failed_by_us: 0, healthy_after: none, ended_after: none, triggers: 0 }
+    }
+}
+
+impl Row {
+    #[expect(clippy::print_stdout, reason = "what failed is what a run has to say")]
+    async fn add(&mut self, asked: [Load; 2]) {
+        for load in asked {
+            let report = load.stop().await;
+            if report.failed_by_us > 0 {
+                println!("{}: {:?}", self.name, report.failures);
+            }
+            self.requests += report.requests;
+            self.failed_by_us += report.failed_by_us;
+        }
+    }
+}
+
+/// F18: without a reset it says that it hears nothing.
+async fn notices(stack: &Stack, service: &str) {
+    let since = Instant::now();
+    while stack.form.compose(&["exec", "-T", service, "tidegate", "ready"]).status.success() {
+        assert!(since.elapsed() < NOTICED, "{service} still says that it is ready");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// A router that hears nothing for a lease serves what is safe, by its own clock.
+async fn only_the_former_version_at_router_a(stack: &Stack, model: &str) {
+    let url = format!("http://{}:7080/{model}/predict", stack.form.address("router-a", "traffic"));
+    for session in 0..40 {
+        let request = stack.client.post(&url).header("x-session-id", format!("lease-{session}"));
+        let answer = request.json(&json!({"text": "hello"})).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-model-version"]), (200, &"1".parse().unwrap()));
+    }
+}
+
+/// The bad one is one incident, opened and closed; a message that may have been taken is repeated under its key, and marked. The good
+/// one is none.
+async fn told_once(receivers: &Receivers, live: &[RolloutId]) -> usize {
+    let about = |id: &RolloutId, action: &str| -> Vec<Value> {
+        let taken = receivers.taken(Place::PagerDuty).into_iter().map(|heard| heard.body);
+        let key = format!("rollout/default/{id}");
+        taken.filter(|body| body["dedup_key"] == key && body["event_action"] == action).collect()
+    };
+    eventually("the incident is opened and closed", async || {
+        ["trigger", "resolve"].iter().all(|action| !about(&live[1], action).is_empty())
+    })
+    .await;
+    let is_first = |page: &&Value| page["payload"]["custom_details"]["repeat"] != true;
+    let (opened, closed) = (about(&live[1], "trigger"), about(&live[1], "resolve"));
+    let firsts = |pages: &[Value]| pages.iter().filter(is_first).count();
+    assert!(firsts(&opened) <= 1 && firsts(&closed) <= 1, "{opened:#?} {closed:#?}");
+    assert_eq!(about(&live[0], "trigger"), Vec::<Value>::new(), "a page for the good one");
+    opened.len()
+}

@@ -1,0 +1,134 @@
+//! Started, driven by other systems, judged from Prometheus, looked at, replaced and killed.
+
+use std::time::{Duration, Instant};
+
+use receiversim::Receivers;
+use serde_json::{Value, json};
+use tidegate::load::Load;
+
+use super::containers::{Form, ill};
+use super::driving::Outsider;
+use super::life::{Stack, users};
+use super::{HOOK, KEY, SERVICES, dashboards, judged};
+use crate::house::eventually;
+
+/// From built images to all healthy.
+const UP_LIMIT: Duration = Duration::from_secs(40);
+/// Everything is as before so long after whatever happened.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// Of each of the models that are asked while everything is replaced: three hundred a second in all.
+const BUSY: f64 = 100.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_or_replaced() {
+    let receivers = Receivers::start_on("0.0.0.0:0".parse().unwrap()).await.unwrap();
+    let hook = format!("http://receivers:{}{HOOK}", receivers.port);
+    let secrets = [("notifier/pagerduty", KEY), ("notifier/slack", &hook)];
+    let (stack, took) = Stack::up(Form::telling(receivers.port), &secrets).await;
+    println!("all healthy after {:.1} s", took.as_secs_f64());
+    assert!(took < UP_LIMIT, "{took:?}");
+    assert_eq!(stack.client.get("http://127.0.0.1:7070/v1/models").send().await.unwrap().status(), 401);
+    for policy in [judged::quick(), judged::slow(), judged::from_prometheus()] {
+        stack.policy(&policy).await;
+    }
+    other_systems_promote_what_is_good_and_not_what_is_bad(&stack).await;
+    prometheus_judges(&stack).await;
+
+    // One is taken back by hand, and one is on its way all the time: pages and dashboards have something to show.
+    stack.model("shown", &["modelsim-v1", "modelsim-v2"]).await;
+    let shown = [users("shown", BUSY), users("reranker", BUSY), users("good", BUSY)];
+    let stopped = stack.promote("shown", "2", "slow", "stopped").await;
+    stack.rolls_back(&stopped).await;
+    let live = stack.promote("shown", "2", "slow", "shown").await;
+    assert_eq!(dashboards::number(&stack, "count(up{job=\"aegis_api\"} == 1)").await, Some(2.0));
+    println!("{} queries of three dashboards have data", dashboards::all_have_data(&stack).await);
+    everything_is_replaced_and_nobody_notices(&stack, shown).await;
+    everything_is_killed_and_comes_back_alone(&stack).await;
+    stack.rolls_back(&live).await;
+    eventually("no message is parked", async || stack.read("/v1/parked").await["items"] == json!([])).await;
+}
+
+/// By a publish, by a POST, and by a workflow that waits: what they run is what `docs/drive` shows.
+async fn other_systems_promote_what_is_good_and_not_what_is_bad(stack: &Stack) {
+    stack.turn("turning", &json!({"error_rate": 0.6})).await;
+    let mut asked = Vec::new();
+    for (model, candidate) in
+        [("good", "modelsim-v2"), ("bad", "turning"), ("built", "modelsim-v2"), ("broken", "turning")]
+    {
+        stack.model(model, &["modelsim-v1", candidate]).await;
+        asked.push(users(model, 25.0));
+    }
+    let outsider = Outsider::of(stack);
+    outsider.publish("publish-1", "good", "2", "quick");
+    outsider.post("post-1", "bad", "2", "quick");
+    assert_eq!(
+        (outsider.workflow("built", "2", "quick"), outsider.workflow("broken", "2", "quick")),
+        (Some(0), Some(2))
+    );
+    let ended = async |id| stack.ended(&rollout::RolloutId::of("/ci", id)).await;
+    assert_eq!((ended("publish-1").await.as_str(), ended("post-1").await.as_str()), ("completed", "rolled_back"));
+    for (model, version) in [("good", "2"), ("bad", "1"), ("built", "2"), ("broken", "1")] {
+        stack.until(&format!("/v1/models/{model}"), |model| model["active"] == version).await;
+    }
+    none_failed(asked).await;
+    stack.turn("turning", &json!({"error_rate": 0.0})).await;
+}
+
+/// R4 and R5: nothing of what routers count is asked.
+async fn prometheus_judges(stack: &Stack) {
+    stack.model("reranker", &["modelsim-v1", "modelsim-v2"]).await;
+    let asked = users("reranker", 80.0);
+    stack.turn("modelsim-v2", &json!({"slow_share": 0.08, "slow_median_ms": 450})).await;
+    let bimodal = stack.promote("reranker", "2", "from-prometheus", "bimodal").await;
+    assert_eq!(stack.ended(&bimodal).await, "rolled_back");
+    let checks = stack.rollout(&bimodal, |_| true).await["verdict"]["checks"].take();
+    let results: Vec<&Value> = (0..3).map(|check| &checks[check]["result"]).collect();
+    assert_eq!(results, ["pass", "breach", "pass"], "{checks}");
+    stack.turn("modelsim-v2", &json!({"slow_share": 0.0})).await;
+    let fine = stack.promote("reranker", "2", "from-prometheus", "fine").await;
+    assert_eq!(stack.ended(&fine).await, "completed");
+    none_failed(vec![asked]).await;
+}
+
+#[expect(clippy::print_stdout, reason = "how many were asked is what a run has to say")]
+/// Each is replaced while a rollout is on its way.
+async fn everything_is_replaced_and_nobody_notices(stack: &Stack, asked: [Load; 3]) {
+    let again = stack.promote("good", "1", "quick", "replaced").await;
+    for service in SERVICES {
+        stack.form.replace(service);
+        stack.until_healthy().await;
+    }
+    assert_eq!(stack.ended(&again).await, "completed");
+    println!("{} requests while everything was replaced, none failed by us", none_failed(asked.into()).await);
+}
+
+#[expect(clippy::print_stdout, reason = "how many were asked is what a run has to say")]
+/// Each is killed, the servers too, while another rollout is on its way: it ends as it should.
+async fn everything_is_killed_and_comes_back_alone(stack: &Stack) {
+    let asked = users("good", 50.0);
+    let again = stack.promote("good", "2", "quick", "killed").await;
+    let servers = ["nats", "postgres", "prometheus"];
+    for service in SERVICES.iter().filter(|service| **service != "router-b").chain(&servers) {
+        stack.form.kill(service);
+    }
+    let since = Instant::now();
+    stack.until_healthy().await;
+    println!("all healthy {:.1} s after the last kill", since.elapsed().as_secs_f64());
+    assert!(since.elapsed() < RECOVERY, "{:?}", ill());
+    assert_eq!(stack.ended(&again).await, "completed");
+    let killed = asked.stop().await;
+    println!("{} requests while everything was killed, failed by us: {:?}", killed.requests, killed.failures);
+    // What the router that was killed had in hand.
+    assert!(killed.failed_by_us <= 5, "{:?}", killed.failures);
+}
+
+/// How many were asked, none of which failed by us.
+async fn none_failed(asked: Vec<Load>) -> u64 {
+    let mut requests = 0;
+    for load in asked {
+        let report = load.stop().await;
+        assert_eq!(report.failed_by_us, 0, "{:?}", report.failures);
+        requests += report.requests;
+    }
+    requests
+}
