@@ -4,6 +4,9 @@
 mod deeds;
 mod story;
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use receiversim::{Mood, Receivers};
 
 use super::containers::Form;
@@ -73,9 +76,20 @@ async fn outlived(faults: Vec<Fault>) {
     println!("{}", Row::HEAD);
     let faults: Vec<_> = faults.iter().filter(|fault| fault.name.contains(&wanted)).collect();
     assert!(!faults.is_empty(), "no fault is called {wanted}");
+    let mut failed = Vec::new();
     for (number, fault) in faults.iter().enumerate() {
-        println!("{}", fault.outlived_by(&stack, &receivers, number).await);
+        // One that fails does not hide what becomes of the others.
+        match AssertUnwindSafe(fault.outlived_by(&stack, &receivers, number)).catch_unwind().await {
+            Ok(row) => println!("{row}"),
+            Err(_) => {
+                println!("{:<40}  FAILED", fault.name);
+                failed.push(&fault.name);
+                // It may be over already.
+                let _ = AssertUnwindSafe(fault.ended(&stack, &receivers)).catch_unwind().await;
+            }
+        }
     }
+    assert!(failed.is_empty(), "{failed:?}");
     let parked = stack.read("/v1/parked").await;
     assert_eq!(parked["items"], serde_json::json!([]), "{parked}");
     let wrong = stack.violations().await;

@@ -159,15 +159,15 @@ impl Stack {
         Store::connect(&url.replace("postgres:5432", &here), 2).await.unwrap()
     }
 
-    async fn server(&self) -> Server {
+    pub(super) async fn bus(&self) -> jetstream::Context {
         let options = ConnectOptions::with_nkey(self.form.secret("admin/nkey"));
         let url = format!("nats://{}:4222", self.form.address("nats", "control"));
-        Server::at(jetstream::new(options.connect(url).await.unwrap()))
+        jetstream::new(options.connect(url).await.unwrap())
     }
 
     /// Ends all services once they rest, the routers first, and gives what the invariants have against what they left behind.
     pub(super) async fn violations(&self) -> Vec<String> {
-        let (store, server) = (self.store().await, self.server().await);
+        let (store, server) = (self.store().await, Server::at(self.bus().await));
         for services in [&SERVICES[7..], &SERVICES[..7]] {
             eventually("everything is published and settled", async || rests(&store, &server).await).await;
             self.form.said(&[&["stop"], services].concat());

@@ -78,10 +78,10 @@ impl Fault {
             row.add(asked).await;
             asked = models.each_ref().map(|model| users(model, 0.0));
         }
-        self.deed.begin(stack, receivers);
         if !self.deed.shuts() {
             stack.turn("turning", &json!({"error_rate": 0.6})).await;
         }
+        self.deed.begin(stack, receivers);
         let since = Instant::now();
         match self.deed {
             Deed::Cut("router-a") => {
@@ -109,6 +109,13 @@ impl Fault {
         row.triggers = told_once(receivers, &live).await;
         stack.turn("turning", &json!({"error_rate": 0.0})).await;
         row
+    }
+
+    /// Ends it, whatever became of its story.
+    pub(super) async fn ended(&self, stack: &Stack, receivers: &Receivers) {
+        self.deed.end(stack, receivers);
+        stack.until_healthy().await;
+        stack.turn("turning", &json!({"error_rate": 0.0})).await;
     }
 
     fn row(&self) -> Row {
