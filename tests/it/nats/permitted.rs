@@ -124,5 +124,6 @@ async fn each_user_may_do_what_its_service_does_and_the_server_refuses_the_rest(
         table("publish", &publish, |user| &user.publish, &users),
         table("subscribe", &subscribe, |user| &user.subscribe, &users),
     ];
+    println!("{}", text.join("\n"));
     insta::assert_snapshot!(text.join("\n"));
 }
