@@ -23,6 +23,3 @@ const SERVICES: [&str; 9] = [
     "router-a",
     "router-b",
 ];
-/// What PagerDuty knows us by, and where Slack takes messages.
-const KEY: &str = crate::notifying::outside::KEY;
-const HOOK: &str = "/services/T0/B0/hush";

@@ -7,11 +7,10 @@ mod story;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use receiversim::{Mood, Receivers};
+use receiversim::Mood;
 
-use super::containers::Form;
+use super::SERVICES;
 use super::life::Stack;
-use super::{HOOK, KEY, SERVICES};
 use deeds::Deed;
 use story::{Fault, Row};
 
@@ -67,10 +66,7 @@ async fn whatever_happens_to_containers_costs_users_nothing_and_the_bad_one_is_t
 /// `TIDEGATE_FAULT` names one of them, or a part of its name.
 #[expect(clippy::print_stdout, reason = "the table is what a run has to say")]
 async fn outlived(faults: Vec<Fault>) {
-    let receivers = Receivers::start_on("0.0.0.0:0".parse().unwrap()).await.unwrap();
-    let hook = format!("http://receivers:{}{HOOK}", receivers.port);
-    let (stack, _) =
-        Stack::up(Form::telling(receivers.port), &[("notifier/pagerduty", KEY), ("notifier/slack", &hook)]).await;
+    let (stack, receivers, _) = Stack::telling().await;
     stack.policy(&story::policy()).await;
     let wanted = std::env::var("TIDEGATE_FAULT").unwrap_or_default();
     println!("{}", Row::HEAD);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, jetstream};
+use receiversim::Receivers;
 use reqwest::Method;
 use rollout::RolloutId;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use super::SERVICES;
 use super::containers::{Form, ill};
 use crate::checker::{Server, rests, violations_of};
 use crate::house::eventually;
+use crate::notifying::outside::KEY;
 
 /// Whoever does not answer for so long is not there.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -39,6 +41,15 @@ impl Stack {
         let took = since.elapsed();
         stack.key = stack.form.said(&["exec", "-T", "api", "cat", "/run/tidegate/admin-key"]);
         (stack, took)
+    }
+
+    /// The same with Slack and PagerDuty, which are in this process.
+    pub(super) async fn telling() -> (Self, Receivers, Duration) {
+        let receivers = Receivers::start_on("0.0.0.0:0".parse().unwrap()).await.unwrap();
+        let hook = format!("http://receivers:{}/services/T0/B0/hush", receivers.port);
+        let secrets = [("notifier/pagerduty", KEY), ("notifier/slack", &hook)];
+        let (stack, took) = Self::up(Form::telling(receivers.port), &secrets).await;
+        (stack, receivers, took)
     }
 
     pub(super) fn key(&self) -> &str {

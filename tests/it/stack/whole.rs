@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use receiversim::Receivers;
 use serde_json::{Value, json};
 use tidegate::load::Load;
 
-use super::containers::{Form, docker, ill};
+use super::containers::{docker, ill};
 use super::driving::Outsider;
 use super::life::{Stack, users};
-use super::{HOOK, KEY, SERVICES, dashboards, judged};
+use super::{SERVICES, dashboards, judged};
 use crate::house::eventually;
 
 /// From built images to all healthy.
@@ -21,10 +20,7 @@ const BUSY: f64 = 100.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_or_replaced() {
-    let receivers = Receivers::start_on("0.0.0.0:0".parse().unwrap()).await.unwrap();
-    let hook = format!("http://receivers:{}{HOOK}", receivers.port);
-    let secrets = [("notifier/pagerduty", KEY), ("notifier/slack", &hook)];
-    let (stack, took) = Stack::up(Form::telling(receivers.port), &secrets).await;
+    let (stack, _receivers, took) = Stack::telling().await;
     println!("all healthy after {:.1} s", took.as_secs_f64());
     assert!(took < UP_LIMIT, "{took:?}");
     assert_eq!(stack.client.get("http://127.0.0.1:7070/v1/models").send().await.unwrap().status(), 401);
@@ -103,8 +99,8 @@ async fn prometheus_judges(stack: &Stack) {
     none_failed(vec![asked]).await;
 }
 
-#[expect(clippy::print_stdout, reason = "how many were asked is what a run has to say")]
 /// Each is replaced while a rollout is on its way.
+#[expect(clippy::print_stdout, reason = "how many were asked is what a run has to say")]
 async fn everything_is_replaced_and_nobody_notices(stack: &Stack, asked: [Load; 3]) {
     let again = stack.promote("good", "1", "quick", "replaced").await;
     for service in SERVICES {
@@ -115,8 +111,8 @@ async fn everything_is_replaced_and_nobody_notices(stack: &Stack, asked: [Load; 
     println!("{} requests while everything was replaced, none failed by us", none_failed(asked.into()).await);
 }
 
-#[expect(clippy::print_stdout, reason = "how many were asked is what a run has to say")]
 /// Each is killed, the servers too, while another rollout is on its way: it ends as it should.
+#[expect(clippy::print_stdout, reason = "how many were asked is what a run has to say")]
 async fn everything_is_killed_and_comes_back_alone(stack: &Stack) {
     let asked = users("good", 50.0);
     let again = stack.promote("good", "2", "quick", "killed").await;

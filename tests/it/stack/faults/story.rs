@@ -77,8 +77,7 @@ impl Fault {
         if self.deed.shuts() {
             row.add(asked).await;
             asked = models.each_ref().map(|model| users(model, 0.0));
-        }
-        if !self.deed.shuts() {
+        } else {
             stack.turn("turning", &json!({"error_rate": 0.6})).await;
         }
         self.deed.begin(stack, receivers);
