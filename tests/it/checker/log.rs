@@ -4,6 +4,10 @@ use rollout::{Fact, Request, Rollout, Stage, What, decide};
 use serde_json::Value;
 use store::Transition;
 
+/// How far the clocks of two processes may be apart: each takes the database's time when it connects, late by the answer's way. The
+/// judge says by one of them that a step has dwelt, and the scheduler writes it down by another.
+const CLOCKS_APART_MS: i64 = 20;
+
 /// I2, I3, I6, I7, I9 of one rollout: the log has no gap and no fact twice, folds to the row, goes nowhere early or forward after
 /// a retreat.
 pub(super) fn of_rollout(row: &Rollout, log: &[Transition]) -> Vec<String> {
@@ -58,7 +62,7 @@ fn advanced_early(place: &str, before: &Rollout, after: &Rollout, fact: &Fact) -
     }
     let dwell = before.current_step()?.dwell.ms();
     let dwelt = after.updated_at.ms_since(before.applied_at?);
-    (dwelt < dwell).then(|| format!("{place}: left step {} after {dwelt} ms of {dwell}", before.step))
+    (dwelt + CLOCKS_APART_MS < dwell).then(|| format!("{place}: left step {} after {dwelt} ms of {dwell}", before.step))
 }
 
 /// The row as it was asked for, before its first fact.
