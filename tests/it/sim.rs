@@ -95,7 +95,8 @@ async fn run(begun: &mut Begun, seed: u64) -> Run {
     // request is among them never becomes a rollout.
     let is_parked = |what: &String| what.starts_with("parked ") && what.contains("kills_us");
     if wrong.iter().any(is_parked) {
-        let follows = |what: &String| what.starts_with("version ") || what.contains("is marked as applied without its effect");
+        let follows =
+            |what: &String| what.starts_with("version ") || what.contains("is marked as applied without its effect");
         wrong.retain(|what| !is_parked(what) && !follows(what));
     }
     // Clocks are set back here, so which of two rollouts was first can't be read from their logs; `rollout_one_live` holds it.

@@ -107,7 +107,7 @@ fn random_span() -> String {
 }
 
 fn hash(text: &str) -> u32 {
-    rollout::bucket::murmur3(text.as_bytes())
+    judge::murmur3(text.as_bytes())
 }
 
 /// The rollout that a message is about: the one that it names, or the one that it will become.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::SignalName;
 use crate::series::Bounds;
-use crate::signal::{Signal, Signals};
+use crate::signal::{SeriesSignals, Signal, Signals};
 use crate::tick::Arm;
 
 mod pairing;
@@ -20,7 +20,7 @@ pub mod scrapes;
 mod track;
 
 pub use crate::series::Notes;
-use pairing::Pairing;
+use pairing::{Pairing, Released};
 use track::Track;
 
 /// Most sources that are followed in a step; readings of more are rejected, because the collector is stored at each tick.
@@ -54,6 +54,8 @@ pub struct Collected {
     pub candidate: Signals,
     /// Increments of the stable arm.
     pub stable: Signals,
+    /// Those by target, where targets are replicas of each other.
+    pub stable_series: SeriesSignals,
     /// What was put right or dropped.
     pub notes: Notes,
 }
@@ -142,8 +144,9 @@ impl Collector {
             return Collected::default();
         }
         let notes = self.hear(readings, until_ms, tick_ms);
-        let (candidate, stable) = self.pairing.release();
-        Collected { candidate, stable, notes }
+        // A router spreads over all replicas, so routers are no replicas of what is judged.
+        let Released { candidate, stable, .. } = self.pairing.release();
+        Collected { candidate, stable, notes, ..Collected::default() }
     }
 
     /// The readings that belong to this tick or an earlier one, in an order that does not depend on the slice's.

@@ -3,12 +3,16 @@
 //! The verdict is a function of the state alone. So a tick that was folded before changes nothing and is answered by the same verdict,
 //! and a state that was stored and read goes on as if it had not been.
 
+use crate::decision::Ruling;
 use crate::resolved::{Resolved, ResolvedCheck};
+use crate::sequential::fold::Evidence;
+use crate::sequential::gate;
 use crate::signal::add_signal;
 use crate::state::{Moment, RuleState, State, Troubled};
 use crate::tick::Tick;
 use crate::verdict::Verdict;
 
+mod evidence;
 pub(crate) mod failures;
 mod report;
 mod rounds;
@@ -17,6 +21,9 @@ mod rounds;
 #[must_use]
 pub fn seed(resolved: &Resolved, ticks: &[Tick]) -> State {
     let mut state = State::default();
+    if !resolved.sequential.gates.is_empty() {
+        state.evidence = Some(Evidence::seed(&resolved.sequential, ticks));
+    }
     let judged: Vec<_> = resolved.checks.iter().map(|check| check.kind.signal()).collect();
     for (name, signal) in ticks.iter().flat_map(|tick| &tick.stable) {
         if signal.is_sound() && judged.contains(&name) {
@@ -31,13 +38,24 @@ pub fn seed(resolved: &Resolved, ticks: &[Tick]) -> State {
 /// A tick whose number is not above the newest one folded, or an empty slice, changes nothing.
 #[must_use]
 pub fn judge(resolved: &Resolved, mut state: State, ticks: &[Tick]) -> (State, Verdict) {
+    fold_last(resolved, &mut state, ticks);
+    let verdict = report::verdict(resolved, &state);
+    (state, verdict)
+}
+
+/// The same without the record: what the verdict would ask for, for whoever folds thousands of ticks.
+#[must_use]
+pub fn rule(resolved: &Resolved, state: &mut State, ticks: &[Tick]) -> Ruling {
+    fold_last(resolved, state, ticks);
+    report::ruling(resolved, state)
+}
+
+fn fold_last(resolved: &Resolved, state: &mut State, ticks: &[Tick]) {
     if let Some((newest, tail)) = ticks.split_last()
         && newest.tick > state.last_tick()
     {
-        fold(resolved, &mut state, (tail, newest));
+        fold(resolved, state, (tail, newest));
     }
-    let verdict = report::verdict(resolved, &state);
-    (state, verdict)
 }
 
 fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
@@ -56,6 +74,7 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
     let now = advance(resolved, before, newest);
     let is_first_at_end = now.dwell_ended && !before.is_some_and(|before| before.dwell_ended);
     let since = before.map_or(0, |before| before.elapsed_ms);
+    accumulate(resolved, state, newest);
     state.last = Some(now);
     state.ticks = state.ticks.saturating_add(1);
     if newest.warmup {
@@ -66,6 +85,22 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
         is_first_at_end || newest.elapsed_ms.div_euclid(interval) > since.div_euclid(interval)
     };
     rounds::hold(resolved, state, ticks, is_due);
+}
+
+/// One tick of the sequential gates.
+fn accumulate(resolved: &Resolved, state: &mut State, newest: &Tick) {
+    let plan = &resolved.sequential;
+    if plan.gates.is_empty() {
+        return;
+    }
+    let now = gate::Moment {
+        t: newest.tick,
+        warmup: newest.warmup,
+        stable_planned: newest.stable_planned,
+        enters_step: state.last.is_some_and(|last| last.step != newest.step),
+    };
+    let evidence = state.evidence.get_or_insert_with(|| Evidence::new(plan));
+    evidence.fold(plan, (resolved.alpha, resolved.beta), newest, &now);
 }
 
 /// What a new step forgets: rounds, and failures in a row. A latched breach stays.

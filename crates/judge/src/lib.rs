@@ -4,7 +4,8 @@
 //! [`series`]); [`judge()`] folds one tick into the [`State`] and answers with a [`Verdict`], by the table in [`decision`]; [`render()`]
 //! turns a verdict into sentences. Same ticks, same verdicts, bit for bit.
 //!
-//! The threshold method alone is built so far; a policy that asks for the sequential one is refused when it is resolved.
+//! Checks are judged by one of two methods: [`sequential`] evidence over the whole rollout, with one guarantee for all looks together,
+//! or a threshold on the value of a window, which has none.
 
 pub mod check;
 pub mod collect;
@@ -13,12 +14,14 @@ pub mod distinct;
 pub mod edges;
 mod fold;
 pub mod metric;
+mod murmur;
 pub mod quantile;
 pub mod query;
 pub mod render;
 pub mod resolve;
 pub mod resolved;
 mod scalar;
+pub mod sequential;
 pub mod series;
 pub mod settings;
 mod shape;
@@ -34,20 +37,22 @@ pub use check::{Action, Check, Comparator, FailureMode, Floor, Limit, Method, Ph
 pub use collect::scrapes::{Reply, Scraped, Scrapes};
 pub use collect::{Collected, Collector, Notes, Reading};
 pub use distinct::Distinct;
-pub use fold::{judge, seed};
+pub use fold::{judge, rule, seed};
 pub use metric::{Metric, SignalName};
+pub use murmur::murmur3;
 pub use quantile::{Quantile, quantile};
 pub use query::{Query, Template};
-pub use render::{deciding, render};
+pub use render::{deciding, evidence, outlook, render};
 pub use resolve::{Problem, resolve};
 pub use resolved::{Counter, Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
 pub use settings::{Baseline, OnDegraded, OnInconclusive, Settings, StepShape};
-pub use signal::{Counts, Signal, Signals};
+pub use signal::{Counts, SeriesSignals, Signal, Signals};
 pub use span::Span;
 pub use state::State;
 pub use tick::{Arm, Tick, Trouble};
 pub use verdict::{
-    CheckResult, Comparison, Decision, Failures, Guarantee, Outcome, Progress, Reason, Verdict, Warning,
+    CheckResult, ClassEvidence, Comparison, Decision, Failures, GateEvidence, Guarantee, Outcome, Power, Progress,
+    Reason, Verdict, Warning,
 };
 
 #[cfg(test)]

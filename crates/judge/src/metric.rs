@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::scalar::excerpt;
 
+/// How the signals of observations begin.
+const OBSERVED: &str = "o:";
+
 /// Longest name of a metric or observation, in characters.
 const NAME_CHARS_MAX: usize = 63;
 
@@ -37,6 +40,9 @@ pub enum Metric {
     Mean {
         /// The observation.
         signal: SignalName,
+        /// Whether the name says that it is an average of requests.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_average: bool,
     },
     /// One number that a query gives, with nothing said about what it is based on.
     Gauge {
@@ -67,7 +73,13 @@ impl SignalName {
     /// An observation, named as responses and callers name it.
     #[must_use]
     pub fn observation(name: &str) -> Self {
-        Self(format!("o:{name}"))
+        Self(format!("{OBSERVED}{name}"))
+    }
+
+    /// The name of the observation, if it is one.
+    #[must_use]
+    pub fn observed(&self) -> Option<&str> {
+        self.0.strip_prefix(OBSERVED)
     }
 
     /// What the query of a metric counts.
@@ -108,13 +120,24 @@ impl Metric {
         Ok(Self::of_observation(name))
     }
 
+    /// Whether items are judged apart from requests, and often later: shares and scores that are observed. Averages (`avg_…`) are of
+    /// requests, as failures and latencies are.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        match self {
+            Self::Proportion { signal, .. } => signal.0.starts_with(OBSERVED),
+            Self::Mean { signal, is_average } => signal.0.starts_with(OBSERVED) && !is_average,
+            Self::Quantile { .. } | Self::Gauge { .. } => false,
+        }
+    }
+
     /// The signal that feeds the metric.
     #[must_use]
     pub const fn signal(&self) -> &SignalName {
         match self {
             Self::Proportion { signal, .. }
             | Self::Quantile { signal, .. }
-            | Self::Mean { signal }
+            | Self::Mean { signal, .. }
             | Self::Gauge { signal } => signal,
         }
     }
@@ -123,8 +146,8 @@ impl Metric {
         if let Some(share) = name.strip_suffix("_rate") {
             return Self::Proportion { signal: SignalName::observation(share), complement: false };
         }
-        let observed = name.strip_prefix("avg_").filter(|rest| is_name(rest)).unwrap_or(name);
-        Self::Mean { signal: SignalName::observation(observed) }
+        let average = name.strip_prefix("avg_").filter(|rest| is_name(rest));
+        Self::Mean { signal: SignalName::observation(average.unwrap_or(name)), is_average: average.is_some() }
     }
 }
 

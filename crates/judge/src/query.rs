@@ -91,7 +91,7 @@ impl Query {
                 Some(percent) => Ok(Metric::Quantile { signal, percent }),
                 None => Err(format!("which quantile of the buckets? Name it in the metric, such as `p95_{name}`")),
             },
-            ["sum", "count"] => Ok(Metric::Mean { signal }),
+            ["sum", "count"] => Ok(Metric::Mean { signal, is_average: true }),
             ["value"] => Ok(Metric::Gauge { signal }),
             [] => Err("no template: write `bad` and `total`, `buckets`, `sum` and `count`, or `value`".to_owned()),
             fields => Err(format!(

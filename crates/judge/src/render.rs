@@ -1,12 +1,68 @@
-//! Verdicts in sentences: one for every rule whose limit is broken, in the words of JUDGE section 14.
+//! Verdicts in sentences: one for every rule whose limit is broken, in the words of JUDGE section 14, and what the evidence of a
+//! sequential rule is worth.
 
 use crate::check::limit::shortest;
 use crate::check::{Action, Comparator};
 use crate::resolved::Resolved;
+use crate::sequential::interval::Interval;
 use crate::verdict::{CheckResult, Comparison, Decision, Failures, Outcome, Verdict};
 
 /// Below this size three decimals say too little.
 const SMALL: f64 = 0.001;
+
+/// The evidence of a sequential rule in a sentence; none for a threshold.
+#[must_use]
+pub fn evidence(check: &CheckResult) -> Option<String> {
+    let found = check.evidence.as_ref()?;
+    let line = match (check.tolerance, sign(check.comparator)) {
+        (Some(tolerance), _) => {
+            let direction = if check.comparator.fears_decrease() { "below" } else { "above" };
+            format!("{direction} {}x stable", shortest_of(tolerance))
+        }
+        (None, Some(sign)) => format!("{sign} {}", shortest(check.limit)),
+        (None, None) => shortest(check.limit),
+    };
+    let now = match (&found.interval, check.ratio, check.value) {
+        (Some(Interval { ratio, lower, upper }), _, _) => format!(" (now {ratio:.1}x, {lower:.1} to {upper:.1}x)"),
+        (None, Some(ratio), _) if check.tolerance.is_some() => format!(" (now {ratio:.2}x)"),
+        (None, _, Some(value)) => format!(" (now {})", number(value)),
+        (None, _, None) => String::new(),
+    };
+    let limit = if check.comparator.fears_decrease() { 1.0 - check.limit } else { check.limit };
+    let last = if check.tolerance.is_some() { format!("; limit {}x", shortest_of(limit)) } else { String::new() };
+    let needed =
+        if found.odds_needed < f64::MAX { format!("; enough at {}", odds(found.odds_needed)) } else { String::new() };
+    Some(format!("evidence {} that {} is {line}{now}{last}{needed}", odds(found.odds), check.metric))
+}
+
+/// What a sequential rule still needs to be proved healthy, in a sentence; none if it is, or is a threshold.
+#[must_use]
+pub fn outlook(check: &CheckResult) -> Option<String> {
+    let found = check.evidence.as_ref()?;
+    if found.accepted >= found.accept_needed || check.result == Outcome::NotApplicable {
+        return None;
+    }
+    let proof = format!("proof of health {} of {}", odds(found.accepted), odds(found.accept_needed));
+    Some(match found.samples_needed {
+        Some(samples) => format!("{proof}: about {samples} more samples of the candidate, if it is as good as stable"),
+        None => proof,
+    })
+}
+
+/// Odds against what is tested.
+fn odds(value: f64) -> String {
+    match value {
+        value if value >= 1e6 => format!("{value:.0e}:1"),
+        value if value >= 10.0 => format!("{value:.0}:1"),
+        value if value >= 0.1 => format!("{value:.1}:1"),
+        _ => "below 0.1:1".to_owned(),
+    }
+}
+
+/// A factor without the rounding of its computation.
+fn shortest_of(factor: f64) -> String {
+    shortest((factor * 1e6).round() / 1e6)
+}
 
 /// The issues of a verdict: every rule that broke its limit in the last round. If none did and it is a breach still, because failed
 /// rounds add up, one sentence says so.

@@ -10,6 +10,7 @@ use crate::settings::{Settings, StepShape};
 
 mod checks;
 mod counters;
+mod gates;
 mod plan;
 mod queries;
 mod rules;
@@ -36,13 +37,16 @@ pub fn resolve(checks: &[Check], settings: &Settings, steps: &[StepShape]) -> Re
     plan::probabilities(settings, &mut findings);
     let steps = plan::steps(settings, steps, !checks.is_empty(), &mut findings);
     let baseline = settings.baseline.unwrap_or_default();
-    let (checks, counters) = checks::resolve(checks, baseline, &mut findings);
+    let written = checks;
+    let (checks, counters) = checks::resolve(written, baseline, &mut findings);
     if !findings.problems.is_empty() {
         return Err(findings.problems);
     }
+    let sequential = gates::plan(written, &checks, tick, &mut findings);
     Ok(Resolved {
         checks,
         counters,
+        sequential,
         steps,
         tick,
         alpha: settings.alpha.unwrap_or(plan::ALPHA),

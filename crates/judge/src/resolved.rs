@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
 use crate::metric::{Metric, SignalName};
 use crate::query::Query;
+use crate::sequential::plan::{Gate, Plan};
 use crate::settings::{Baseline, OnDegraded, OnInconclusive};
 use crate::span::Span;
 
@@ -20,9 +21,9 @@ pub struct Resolved {
     pub steps: Vec<ResolvedStep>,
     /// Length of a tick.
     pub tick: Span,
-    /// Probability of a false breach; of no use to the threshold method.
+    /// Probability of a false breach of the sequential checks in the whole rollout.
     pub alpha: f64,
-    /// Probability of a false proof of health; of no use to the threshold method.
+    /// Probability that the sequential method proves a candidate healthy in a step that is at its limit.
     pub beta: f64,
     /// What happens to a step that could not be decided in its budget.
     pub on_inconclusive: OnInconclusive,
@@ -32,6 +33,9 @@ pub struct Resolved {
     pub baseline: Baseline,
     /// Rollouts of the same version that may be tried in a day.
     pub retries_per_day: u32,
+    /// The gates of the sequential checks.
+    #[serde(default, skip_serializing_if = "Plan::is_empty")]
+    pub sequential: Plan,
     /// What was filled in or has no effect, as sentences for people.
     pub notes: Vec<String>,
 }
@@ -111,6 +115,13 @@ pub struct ResolvedStep {
     pub judged: bool,
 }
 
+impl ResolvedCheck {
+    /// Whether its relative rules are judged by the threshold method while stable has no traffic.
+    pub(crate) fn has_fallback(&self) -> bool {
+        self.baseline == Baseline::Fallback && self.rules.iter().any(|rule| rule.comparator.is_relative())
+    }
+}
+
 impl Resolved {
     /// The largest absolute limit on whole-answer latency, in milliseconds: how long a request may hang before it counts as failed.
     #[must_use]
@@ -141,16 +152,24 @@ impl Resolved {
         self.checks.iter().filter_map(|check| Some((check, check.query.as_ref()?)))
     }
 
-    /// How far back any round looks: the tail of the ledger that [`crate::judge()`] needs. Absent without checks.
+    /// How far back any round looks: the tail of the ledger that [`crate::judge()`] needs. Absent without threshold checks: the
+    /// sequential method remembers what it needs.
     #[must_use]
     pub fn longest_window(&self) -> Option<Window> {
-        self.checks.iter().map(|check| check.window).max()
+        let rounds = self.checks.iter().filter(|check| check.method == Method::Threshold || check.has_fallback());
+        rounds.map(|check| check.window).max()
     }
 
     /// The step of that index; one that is not in the plan (baking) has no dwell and waits for no verdict.
     #[must_use]
     pub fn step(&self, index: u32) -> ResolvedStep {
         usize::try_from(index).ok().and_then(|index| self.steps.get(index)).copied().unwrap_or_default()
+    }
+
+    /// The check that a gate is of.
+    #[must_use]
+    pub fn check_of(&self, gate: &Gate) -> Option<&ResolvedCheck> {
+        self.rules().nth(gate.rule).map(|(_, check, _)| check)
     }
 
     /// All rules, each with its check and the check's index.

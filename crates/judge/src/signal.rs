@@ -17,6 +17,9 @@ const SUM_MAX: f64 = 1e300;
 /// All signals of one arm in one tick.
 pub type Signals = BTreeMap<SignalName, Signal>;
 
+/// Signals of one arm by the series, such as a replica, that they come from.
+pub type SeriesSignals = BTreeMap<SignalName, BTreeMap<String, Signal>>;
+
 /// The numbers of one signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::metric::SignalName;
+use crate::sequential::fold::Evidence;
 use crate::signal::Signals;
 use crate::tick::Trouble;
 use crate::verdict::{Comparison, Outcome, Reason};
@@ -31,6 +32,9 @@ pub struct State {
     pub(crate) troubles: BTreeMap<SignalName, Troubled>,
     /// Totals of the stable arm in the hour before the rollout.
     pub(crate) baseline: Signals,
+    /// What the sequential gates have come to; absent before the first tick, or without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// Where the rollout stood at the newest tick.
@@ -87,6 +91,7 @@ impl Default for State {
             counters: Vec::new(),
             troubles: BTreeMap::new(),
             baseline: Signals::new(),
+            evidence: None,
         }
     }
 }

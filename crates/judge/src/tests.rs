@@ -4,6 +4,7 @@ mod build;
 mod laws;
 mod llm_upgrade;
 mod rounds;
+mod sequential;
 mod vectors;
 
 pub(crate) use build::{check, count, deep_check, histogram, mean, step, tick};

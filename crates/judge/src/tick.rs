@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::SignalName;
-use crate::signal::Signals;
+use crate::signal::{SeriesSignals, Signals};
 use crate::verdict::{Outcome, Reason};
 
 /// The two arms that a verdict compares.
@@ -69,6 +69,9 @@ pub struct Tick {
     pub candidate: Signals,
     /// Increments of the stable arm.
     pub stable: Signals,
+    /// Increments of the stable arm by series, where those are replicas of each other: from them its dispersion is estimated.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stable_series: SeriesSignals,
     /// The signals that could not be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub troubles: BTreeMap<SignalName, Trouble>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Action, Comparator, FailureMode, Method, RuleName, Window};
+use crate::sequential::interval::Interval;
 
 /// The engine's name and version, part of each verdict.
 pub const ENGINE: &str = "judge/1";
@@ -76,6 +77,18 @@ pub enum Reason {
     SeveralSeries,
     /// The quantile lies above the last edge, and so does the limit.
     AboveLastEdge,
+    /// Sequential: evidence has stopped coming.
+    Blind,
+    /// Sequential: no bound of the values is known yet.
+    NoBound,
+    /// Sequential: the limit is broken in both arms, so it is not the candidate's doing.
+    Environment,
+    /// Sequential: not proved to be within the limit, nor beyond it.
+    Undecided,
+    /// Sequential: worse than stable, and proved to be within the limit.
+    WorseWithinLimit,
+    /// Users get another share of the candidate than was asked for.
+    SplitDrift,
 }
 
 /// What a verdict asks for.
@@ -128,6 +141,10 @@ pub enum Warning {
     CoarseBuckets,
     /// The quantile lies above the last edge; the value is that edge and its error is not known.
     AboveLastEdge,
+    /// Sequential: stable should have traffic and has none, so the limit counts whoever is to blame.
+    Unattributed,
+    /// Sequential: the source gives no squares, so it takes more samples to decide.
+    NoSquares,
 }
 
 /// What the evidence says after one tick.
@@ -145,6 +162,12 @@ pub struct Verdict {
     pub action: Decision,
     /// One entry for each rule, in the policy's order.
     pub checks: Vec<CheckResult>,
+    /// Sequential: the evidence by what a breach leads to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<ClassEvidence>,
+    /// Sequential: what it still takes; absent if nothing does, or it can't be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
     /// Where the step stands.
     pub window: Progress,
     /// The engine that judged, [`ENGINE`].
@@ -204,12 +227,62 @@ pub struct CheckResult {
     /// Since when and why the numbers can't be had, in words. Whoever asks fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Sequential: what the evidence has come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<GateEvidence>,
     /// Relative error bound of a quantile; absent above the last edge.
     pub quantile_error: Option<f64>,
     /// Failed rounds.
     pub failures: Failures,
     /// What a reader should know.
     pub warnings: Vec<Warning>,
+}
+
+/// What the evidence of one sequential rule has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateEvidence {
+    /// Logarithm of its e-value, weighted.
+    pub ln_e: f64,
+    /// The e-value: odds against "at most the tolerance", or "within the limit".
+    pub odds: f64,
+    /// The odds at which it would be a breach by itself.
+    pub odds_needed: f64,
+    /// Odds against "at or beyond the limit" in this step, at their largest.
+    pub accepted: f64,
+    /// The odds that prove it healthy.
+    pub accept_needed: f64,
+    /// By what log e-values are divided, because events come in clumps.
+    pub phi: f64,
+    /// The candidate's ratio to stable in this step with its 95 % interval: for people, it decides nothing.
+    pub interval: Option<Interval>,
+    /// Samples of the candidate that a proof is still expected to take; absent if it is given, or can't be told.
+    pub samples_needed: Option<u64>,
+}
+
+/// The evidence of the rules that together lead to one action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClassEvidence {
+    /// What their breach leads to: `rollback`, or `hold` for those that hold or ask a person.
+    pub class: Action,
+    /// Logarithm of the sum of their weighted e-values.
+    pub ln_total: f64,
+    /// That sum.
+    pub odds: f64,
+    /// The sum at which it is a breach.
+    pub odds_needed: f64,
+    /// The chance of a false breach in the whole rollout.
+    pub alpha: f64,
+    /// Of a breach, the metric with the most evidence.
+    pub culprit: Option<String>,
+}
+
+/// Whether, and when, the step can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Power {
+    /// Samples of the candidate still needed until each rule is expected to be proved.
+    pub samples_needed: u64,
+    /// Seconds that takes at the rate of this step so far.
+    pub eta_seconds: Option<u64>,
 }
 
 /// The counter of failed rounds of a rule.

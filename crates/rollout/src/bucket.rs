@@ -1,34 +1,13 @@
 //! Bucketing, version 1: which arm a session is in.
 //!
-//! The hash is MurmurHash3 x86 32-bit (Austin Appleby, public domain), written here because the crate that has it reads
-//! through `io::Read` and takes four times as long. A candidate has the lowest buckets, so raising its share moves sessions
-//! in and never out.
+//! The hash is MurmurHash3 x86 32-bit. A candidate has the lowest buckets, so raising its share moves sessions in and never out.
+
+use judge::murmur3;
 
 use crate::split::{Share, WHOLE};
 
 /// Salt and key that are together no longer than this are put together on the stack.
 const TOGETHER_BYTES: usize = 256;
-
-/// MurmurHash3 x86 32-bit with seed 0.
-#[must_use]
-pub fn murmur3(bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut hash = words.iter().fold(0u32, |hash, word| {
-        (hash ^ scramble(u32::from_le_bytes(*word))).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
-    });
-    if !rest.is_empty() {
-        hash ^= scramble(rest.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)));
-    }
-    // The length counts modulo 2^32, as in the original.
-    hash ^= u32::try_from(bytes.len() & 0xffff_ffff).unwrap_or(0);
-    hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
-    hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
-    hash ^ hash >> 16
-}
-
-fn scramble(word: u32) -> u32 {
-    word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593)
-}
 
 /// The bucket of `key` under `salt`, 0 to 9,999.
 #[must_use]

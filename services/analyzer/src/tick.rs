@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::{Commit, Failure};
-use judge::{Collected, Reading, SignalName, Signals, Tick, Trouble, Window};
+use judge::{Collected, Reading, SeriesSignals, SignalName, Signals, Tick, Trouble, Window};
 use proto::Exposed;
 use rollout::{At, Rollout, Stage};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ struct Entry {
     warmup: bool,
     stable_planned: bool,
     signals: Signals,
+    #[serde(default, skip_serializing_if = "SeriesSignals::is_empty")]
+    series: SeriesSignals,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     troubles: BTreeMap<SignalName, Trouble>,
 }
@@ -78,6 +80,7 @@ pub(crate) async fn closed(rows: &mut Rows<'_>, due: &Due, ledger: &Ledger, now:
     let asked = ledger.heard.take(&mut analysis, until);
     collected.candidate.extend(asked.candidate);
     collected.stable.extend(asked.stable);
+    collected.stable_series.extend(asked.stable_series);
     let tick = tick(&analysis, &rollout, collected, until);
     let ended = ends_the_dwell(&analysis, &tick);
     let mut ticks = ledger.ticks.clone();
@@ -150,6 +153,7 @@ fn tick(analysis: &Analysis, rollout: &Rollout, collected: Collected, until: At)
         stable_planned: analysis.stable_is_planned(),
         candidate: collected.candidate,
         stable: collected.stable,
+        stable_series: collected.stable_series,
         troubles: troubles(&analysis.memory),
     }
 }
@@ -177,13 +181,19 @@ async fn tail(rows: &mut Rows<'_>, analysis: &Analysis, until: At) -> Result<Vec
         (tick.step, tick.elapsed_ms, tick.held_ms) = (entry.step, entry.elapsed_ms, entry.held_ms);
         (tick.warmup, tick.stable_planned) = (entry.warmup, entry.stable_planned);
         tick.troubles = entry.troubles;
-        if row.arm == "candidate" { tick.candidate = entry.signals } else { tick.stable = entry.signals }
+        if row.arm == "candidate" {
+            tick.candidate = entry.signals;
+        } else {
+            (tick.stable, tick.stable_series) = (entry.signals, entry.series);
+        }
     }
     Ok(ticks.into_values().filter(|tick| tick.step == run.step).collect())
 }
 
 fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commit, Failure> {
-    for (arm, signals) in [("candidate", &tick.candidate), ("stable", &tick.stable)] {
+    let none = SeriesSignals::new();
+    let arms = [("candidate", &tick.candidate, &none), ("stable", &tick.stable, &tick.stable_series)];
+    for (arm, signals, series) in arms {
         let entry = Entry {
             step: tick.step,
             elapsed_ms: tick.elapsed_ms,
@@ -191,6 +201,7 @@ fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commi
             warmup: tick.warmup,
             stable_planned: tick.stable_planned,
             signals: signals.clone(),
+            series: series.clone(),
             troubles: tick.troubles.clone(),
         };
         let row = serde_json::to_value(&entry).map_err(|cause| Failure::never("bad_state", cause))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::SignalName;
-use crate::signal::{Signal, Signals, add_signal};
+use crate::signal::{SeriesSignals, Signal, Signals, add_signal};
 use crate::tick::Arm;
 
 /// How many ticks an arm waits for the other; then it leaves alone.
@@ -21,10 +21,21 @@ pub(super) struct Pairing {
     heard: Heard,
 }
 
+/// What leaves in a tick.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    pub(super) candidate: Signals,
+    pub(super) stable: Signals,
+    pub(super) stable_series: SeriesSignals,
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Held {
     candidate: Option<Signal>,
     stable: Option<Signal>,
+    /// Those of the stable arm by target, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    stable_series: BTreeMap<String, Signal>,
     heard: Heard,
     ticks: u32,
 }
@@ -76,10 +87,26 @@ impl Pairing {
         }
     }
 
-    /// Ends the tick: what leaves in it, candidate and stable.
-    pub(super) fn release(&mut self) -> (Signals, Signals) {
+    /// The same, of one target among several that are replicas of each other.
+    pub(super) fn add_of(&mut self, arm: Arm, name: &SignalName, target: &str, increase: &Signal) {
+        self.add(arm, name, increase);
+        if arm == Arm::Stable {
+            let series = &mut self.held.entry(name.clone()).or_default().stable_series;
+            match series.get_mut(target) {
+                Some(known) => {
+                    known.add(increase);
+                }
+                None => {
+                    series.insert(target.to_owned(), increase.clone());
+                }
+            }
+        }
+    }
+
+    /// Ends the tick: what leaves in it.
+    pub(super) fn release(&mut self) -> Released {
         let heard = std::mem::take(&mut self.heard);
-        let (mut candidate, mut stable) = (Signals::new(), Signals::new());
+        let mut released = Released::default();
         let is_stable_unplanned = self.is_stable_unplanned;
         self.held.retain(|name, held| {
             held.heard.candidate |= heard.candidate;
@@ -89,13 +116,17 @@ impl Pairing {
                 held.ticks += 1;
                 return true;
             }
-            for (side, signals) in [(&held.candidate, &mut candidate), (&held.stable, &mut stable)] {
+            if !held.stable_series.is_empty() {
+                released.stable_series.insert(name.clone(), std::mem::take(&mut held.stable_series));
+            }
+            let sides = [(&held.candidate, &mut released.candidate), (&held.stable, &mut released.stable)];
+            for (side, signals) in sides {
                 if let Some(signal) = side {
                     add_signal(signals, name, signal);
                 }
             }
             false
         });
-        (candidate, stable)
+        released
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::pairing::Pairing;
+use super::pairing::{Pairing, Released};
 use super::{Collected, GAP_TICKS, SOURCES_MAX, reject};
 use crate::metric::SignalName;
 use crate::query::Part;
@@ -118,7 +118,7 @@ impl Scrapes {
                     };
                     self.pairing.hear_of(reply.arm, &reply.signal);
                     if let Some(increase) = increase {
-                        self.pairing.add(reply.arm, &reply.signal, &increase);
+                        self.pairing.add_of(reply.arm, &reply.signal, name, &increase);
                     }
                 }
             }
@@ -129,8 +129,8 @@ impl Scrapes {
 
     /// Ends the tick: what leaves in it.
     pub fn close(&mut self) -> Collected {
-        let (candidate, stable) = self.pairing.release();
-        Collected { candidate, stable, notes: Notes::default() }
+        let Released { candidate, stable, stable_series } = self.pairing.release();
+        Collected { candidate, stable, stable_series, notes: Notes::default() }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::check::Action;
 use crate::decision::{Clock, Ruling, Stance, Standing, decide, decide_unjudged};
-use crate::fold::failures;
-use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule};
+use crate::fold::{evidence, failures};
+use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
 use crate::settings::Baseline;
 use crate::state::{Moment, State};
 use crate::verdict::{
@@ -16,10 +16,45 @@ const COARSE: f64 = 0.10;
 
 /// The verdict of a state.
 pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
-    let checks: Vec<CheckResult> =
-        resolved.rules().enumerate().map(|(at, (index, check, rule))| entry(state, (at, index), check, rule)).collect();
-    let standings: Vec<Standing> =
-        checks.iter().map(|check| Standing { result: check.result, action: check.action }).collect();
+    let checks: Vec<CheckResult> = resolved
+        .rules()
+        .enumerate()
+        .map(|(at, (index, check, rule))| entry((resolved, state), (at, index), check, rule))
+        .collect();
+    let last = state.last;
+    let (step, clock) = clock(resolved, state);
+    let ruling = ruling(resolved, state);
+    Verdict {
+        step: last.map_or(0, |last| last.step),
+        tick: state.last_tick(),
+        result: ruling.result,
+        reason: reason(ruling, &checks),
+        action: ruling.action,
+        evidence: evidence::classes(resolved, state),
+        power: evidence::power(&checks, clock.elapsed_ms),
+        checks,
+        window: progress(clock, last, step.warmup.ms()),
+        engine: ENGINE.to_owned(),
+    }
+}
+
+/// What the state asks for.
+pub(super) fn ruling(resolved: &Resolved, state: &State) -> Ruling {
+    let standings: Vec<Standing> = resolved
+        .rules()
+        .enumerate()
+        .map(|(at, (_, check, rule))| Standing {
+            result: standing(resolved, state, (at, check, rule)).0,
+            action: action(state, at, check),
+        })
+        .collect();
+    let (step, clock) = clock(resolved, state);
+    let stance = Stance { on_degraded: resolved.on_degraded, on_inconclusive: resolved.on_inconclusive };
+    if step.judged { decide(&standings, clock, stance) } else { decide_unjudged(&standings, clock) }
+}
+
+/// The newest tick's step, and where it stands in time.
+fn clock(resolved: &Resolved, state: &State) -> (ResolvedStep, Clock) {
     let last = state.last;
     let step = resolved.step(last.map_or(0, |last| last.step));
     let clock = Clock {
@@ -29,34 +64,25 @@ pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
         budget_ms: step.budget.ms(),
         min_dwell_ms: step.min_dwell.map(crate::span::Span::ms),
     };
-    let stance = Stance { on_degraded: resolved.on_degraded, on_inconclusive: resolved.on_inconclusive };
-    let ruling = if step.judged { decide(&standings, clock, stance) } else { decide_unjudged(&standings, clock) };
-    Verdict {
-        step: last.map_or(0, |last| last.step),
-        tick: state.last_tick(),
-        result: ruling.result,
-        reason: reason(ruling, &checks),
-        action: ruling.action,
-        checks,
-        window: progress(clock, last, step.warmup.ms()),
-        engine: ENGINE.to_owned(),
-    }
+    (step, clock)
 }
 
 /// A rule's result and reason now.
 pub(super) fn standing(
+    resolved: &Resolved,
     state: &State,
-    at: usize,
-    check: &ResolvedCheck,
-    rule: &ResolvedRule,
+    (at, check, rule): (usize, &ResolvedCheck, &ResolvedRule),
 ) -> (Outcome, Option<Reason>) {
     let known = state.rules.get(at);
     let round = known.and_then(|known| known.round);
+    let last = state.last;
+    let stable_planned = last.is_none_or(|last| last.stable_planned);
+    if let Some(result) = evidence::standing(resolved, state, (at, check, rule)) {
+        return troubled(state, check, result);
+    }
     if known.is_some_and(|known| known.is_latched) {
         return (Outcome::Breach, round.and_then(|round| round.reason));
     }
-    let last = state.last;
-    let stable_planned = last.is_none_or(|last| last.stable_planned);
     if rule.comparator.is_relative() && !stable_planned && check.baseline == Baseline::None {
         return (Outcome::NotApplicable, Some(Reason::NoStableArm));
     }
@@ -66,9 +92,16 @@ pub(super) fn standing(
         None => (Outcome::NoData, Some(Reason::NoEvidenceYet)),
     };
     let result = failures::result(result, failed_rounds(state, rule), rule.failure_limit);
+    troubled(state, check, result)
+}
+
+/// A result, unless its source is in trouble. What was proved before is not taken back.
+fn troubled(state: &State, check: &ResolvedCheck, result: (Outcome, Option<Reason>)) -> (Outcome, Option<Reason>) {
     let trouble = state.troubles.get(check.kind.signal());
     match trouble.map(|troubled| troubled.trouble.result(troubled.for_ms >= check.max_blind.ms())) {
-        Some((outcome, reason)) if result.0 != Outcome::Breach => (outcome, Some(reason)),
+        Some((outcome, reason)) if !matches!(result.0, Outcome::Breach | Outcome::NotApplicable) => {
+            (outcome, Some(reason))
+        }
         _ => result,
     }
 }
@@ -80,9 +113,19 @@ pub(super) fn action(state: &State, at: usize, check: &ResolvedCheck) -> Action 
     if against_baseline && check.action != Action::Report { Action::Hold } else { check.action }
 }
 
-fn entry(state: &State, (at, index): (usize, usize), check: &ResolvedCheck, rule: &ResolvedRule) -> CheckResult {
-    let (result, reason) = standing(state, at, check, rule);
-    let round = state.rules.get(at).and_then(|known| known.round).filter(|_| result != Outcome::NotApplicable);
+fn entry(
+    (resolved, state): (&Resolved, &State),
+    (at, index): (usize, usize),
+    check: &ResolvedCheck,
+    rule: &ResolvedRule,
+) -> CheckResult {
+    let (result, reason) = standing(resolved, state, (at, check, rule));
+    let sequential = evidence::entry(resolved, state, (at, check, rule), result);
+    let held = state.rules.get(at).and_then(|known| known.round).filter(|_| result != Outcome::NotApplicable);
+    let (round, gate) = match sequential {
+        Some(found) => (Some(found.round), Some(found.gate)),
+        None => (held, None),
+    };
     let candidate = round.and_then(|round| round.candidate);
     let stable = round.and_then(|round| round.stable);
     let value = candidate.and_then(|measured| measured.value);
@@ -101,12 +144,12 @@ fn entry(state: &State, (at, index): (usize, usize), check: &ResolvedCheck, rule
         reason,
         breached: round.is_some_and(|round| round.result == Outcome::Breach),
         comparison: comparison(round.map(|round| round.comparison), rule),
-        guarantee: Guarantee::None,
+        guarantee: if gate.is_some() { Guarantee::Alpha } else { Guarantee::None },
         value,
         stable_value,
         ratio: value.zip(stable_value).map(|(a, b)| a / b).filter(|ratio| ratio.is_finite()),
         limit: rule.limit,
-        tolerance: None,
+        tolerance: resolved.sequential.gates.iter().find(|gate| gate.rule == at).and_then(|gate| gate.tolerance),
         comparator: rule.comparator,
         n_candidate: candidate.and_then(|measured| measured.n),
         n_stable: stable.and_then(|measured| measured.n),
@@ -116,9 +159,10 @@ fn entry(state: &State, (at, index): (usize, usize), check: &ResolvedCheck, rule
         judged_at: round.map(|round| round.elapsed_ms),
         query: None,
         trouble: None,
+        evidence: gate,
         quantile_error: candidate.and_then(|measured| measured.error),
         failures: Failures { count: failed_rounds(state, rule), limit: rule.failure_limit, mode: rule.failure_mode },
-        warnings: warnings(candidate, stable),
+        warnings: warnings(candidate, stable).into_iter().chain(evidence::warnings(resolved, state, at)).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rounds of the threshold method that are due in a tick.
 
 use super::{failures, report};
-use crate::check::Action;
+use crate::check::{Action, Method};
 use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule};
 use crate::settings::Baseline;
 use crate::state::{Round, State};
@@ -20,7 +20,8 @@ pub(super) fn hold(
     let mut is_fresh = vec![false; state.rules.len()];
     let mut measured: Option<(usize, Option<Measured>)> = None;
     for (at, (index, check, rule)) in resolved.rules().enumerate() {
-        if !is_due(check) || state.rules.get(at).is_none_or(|known| known.is_latched) {
+        let is_held = check.method == Method::Threshold || falls_back(check, rule, ticks.1);
+        if !is_held || !is_due(check) || state.rules.get(at).is_none_or(|known| known.is_latched) {
             continue;
         }
         let candidate = match measured {
@@ -37,6 +38,11 @@ pub(super) fn hold(
     }
     count_failures(resolved, state, &is_fresh);
     latch(resolved, state);
+}
+
+/// Whether a sequential rule is judged against the recorded baseline, as stable has no traffic in this step.
+fn falls_back(check: &ResolvedCheck, rule: &ResolvedRule, tick: &Tick) -> bool {
+    check.baseline == Baseline::Fallback && rule.comparator.is_relative() && !tick.stable_planned
 }
 
 /// What a rule compares with, and its numbers; none if the rule does not apply in this step.
@@ -102,7 +108,7 @@ fn count_failures(resolved: &Resolved, state: &mut State, is_fresh: &[bool]) {
 
 fn latch(resolved: &Resolved, state: &mut State) {
     for (at, (_, check, rule)) in resolved.rules().enumerate() {
-        let is_final = report::standing(state, at, check, rule).0 == Outcome::Breach
+        let is_final = report::standing(resolved, state, (at, check, rule)).0 == Outcome::Breach
             && report::action(state, at, check) == Action::Rollback;
         if let Some(known) = state.rules.get_mut(at) {
             known.is_latched |= is_final;

@@ -3,17 +3,17 @@ use super::{Metric, SignalName};
 #[test]
 fn a_name_says_its_signal_and_kind() {
     let proportion = |signal, complement| Metric::Proportion { signal, complement };
-    let mean = |name| Metric::Mean { signal: SignalName::observation(name) };
+    let mean = |name, is_average| Metric::Mean { signal: SignalName::observation(name), is_average };
     for (name, expected) in [
         ("error_rate", proportion(SignalName::error(), false)),
         ("request_success_rate", proportion(SignalName::error(), true)),
         ("hallucination_rate", proportion(SignalName::observation("hallucination"), false)),
         ("p95_latency_ms", Metric::Quantile { signal: SignalName::latency(), percent: 95 }),
         ("p50_ttft_ms", Metric::Quantile { signal: SignalName::ttft(), percent: 50 }),
-        ("avg_cost_usd", mean("cost_usd")),
-        ("cost_usd", mean("cost_usd")),
-        ("avg_", mean("avg_")),
-        ("pad_latency_ms", mean("pad_latency_ms")),
+        ("avg_cost_usd", mean("cost_usd", true)),
+        ("cost_usd", mean("cost_usd", false)),
+        ("avg_", mean("avg_", false)),
+        ("pad_latency_ms", mean("pad_latency_ms", false)),
     ] {
         assert_eq!(Metric::parse(name), Ok(expected), "{name}");
     }

@@ -1,7 +1,8 @@
 //! The checks: defaults, fields of the sequential method, and duplicates.
 
-use super::{Findings, counters, queries, rules};
+use super::{Findings, counters, gates, queries, rules};
 use crate::check::{Check, Limit, Method, Phi, Window};
+use crate::metric::Metric;
 use crate::resolved::{Counter, ResolvedCheck};
 use crate::settings::Baseline;
 use crate::span::Span;
@@ -19,6 +20,9 @@ const MIN_SAMPLES: u64 = 50;
 const INTERVAL: Span = Span::from_secs(60);
 const WINDOW: Span = Span::from_secs(300);
 const MAX_BLIND: Span = Span::from_secs(120);
+
+/// Judged items are few and come late.
+const MAX_BLIND_JUDGED: Span = Span::from_secs(1800);
 
 pub(super) fn resolve(
     checks: &[Check],
@@ -47,9 +51,9 @@ pub(super) fn resolve(
 }
 
 fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -> Option<ResolvedCheck> {
-    method(path, check, findings);
-    modifiers(path, check, findings);
     let kind = queries::kind(path, check, findings);
+    let method = method(path, check, kind.as_ref(), findings);
+    modifiers(path, check, method, findings);
     let rules = rules::resolve(path, check, kind.as_ref(), findings);
     for (name, span) in [("interval", check.interval), ("max_blind", check.max_blind), ("window", last(check.window))] {
         if span.is_some_and(|span| span.0 == 0) {
@@ -63,36 +67,54 @@ fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -
         let sentence = format!("min_samples: {min_samples} ({asked} are too few to tell this quantile)");
         findings.note(path, &sentence);
     }
+    let max_blind = check.max_blind.unwrap_or(if kind.is_judged() { MAX_BLIND_JUDGED } else { MAX_BLIND });
     Some(ResolvedCheck {
         metric: check.metric.clone(),
         kind,
         query: check.query.clone(),
         rules,
-        method: Method::Threshold,
+        method,
         action: check.action,
         min_samples,
         interval: check.interval.unwrap_or(INTERVAL),
         window: check.window.unwrap_or(Window::Last(WINDOW)),
-        max_blind: check.max_blind.unwrap_or(MAX_BLIND),
+        max_blind,
         baseline: check.baseline.unwrap_or(baseline),
     })
 }
 
-fn method(path: &str, check: &Check, findings: &mut Findings) {
+/// How a check is judged: as it says, else by the sequential method wherever that can be.
+fn method(path: &str, check: &Check, kind: Option<&Metric>, findings: &mut Findings) -> Method {
+    let is_gauge = check.query.as_ref().is_some_and(|query| query.value.is_some());
     match check.method {
-        Some(Method::Threshold) => {}
-        Some(Method::Sequential) if check.query.as_ref().is_some_and(|query| query.value.is_some()) => {
-            findings.refuse(format!("{path}.method"), GAUGE);
-        }
+        Some(Method::Threshold) => Method::Threshold,
         Some(Method::Sequential) => {
-            findings.refuse(format!("{path}.method"), "`sequential` is not available yet: write `threshold`");
+            if is_gauge {
+                findings.refuse(format!("{path}.method"), GAUGE);
+            } else if let Some(kind) = kind {
+                gates::refusals(path, check, kind, findings);
+            }
+            Method::Sequential
         }
-        None => findings.note(path, "method: threshold (no method named; the sequential method is not built yet)"),
+        None => {
+            let why = if is_gauge {
+                Some("one number has no sample size".to_owned())
+            } else {
+                kind.and_then(|kind| gates::obstacle(check, kind))
+            };
+            match why {
+                Some(why) => {
+                    findings.note(path, &format!("method: threshold ({why})"));
+                    Method::Threshold
+                }
+                None => Method::Sequential,
+            }
+        }
     }
 }
 
-/// Fields that only the sequential method or a mean's bounds use: checked, and noted as without effect.
-fn modifiers(path: &str, check: &Check, findings: &mut Findings) {
+/// Fields of one method: checked, and noted where they have no effect.
+fn modifiers(path: &str, check: &Check, method: Method, findings: &mut Findings) {
     if let Some(sensitivity) = check.sensitivity
         && !(0.0..=1.0).contains(&sensitivity)
     {
@@ -120,6 +142,12 @@ fn modifiers(path: &str, check: &Check, findings: &mut Findings) {
         findings.refuse(format!("{path}.failure_group"), format!("write a name of 1 to {GROUP_BYTES_MAX} letters"));
     }
     let sets = check.rules.sets();
+    if method == Method::Sequential {
+        if sets.iter().any(|set| set.twin.is_some()) {
+            findings.note(path, "twin: without effect, it is not available yet");
+        }
+        return;
+    }
     let idle = [
         ("sensitivity", check.sensitivity.is_some()),
         ("phi", check.phi.is_some()),

@@ -20,7 +20,7 @@ fn every_number_is_filled_in() {
     let resolved =
         resolve(&[deep_check(json!({"metric": "error_rate", "rules": rules}))], &Settings::default(), &steps).unwrap();
     let check = &resolved.checks[0];
-    assert_eq!((check.method, check.action, check.min_samples), (Method::Threshold, Action::Rollback, 50));
+    assert_eq!((check.method, check.action, check.min_samples), (Method::Sequential, Action::Rollback, 50));
     assert_eq!((check.interval, check.window), (Span::from_secs(60), Window::Last(Span::from_secs(300))));
     assert_eq!((check.max_blind, check.baseline), (Span::from_secs(120), Baseline::None));
     let failures: Vec<_> =
@@ -31,8 +31,11 @@ fn every_number_is_filled_in() {
     assert_eq!((resolved.on_degraded, resolved.retries_per_day), (OnDegraded::Continue, 3));
     let steps: Vec<_> = resolved.steps.iter().map(|step| (step.warmup.0, step.budget.0, step.judged)).collect();
     assert_eq!(steps, [(30_000, 600_000, true), (180_000, 7_200_000, true), (0, 0, false)]);
-    let note = "checks[0]: method: threshold (no method named; the sequential method is not built yet)";
-    assert_eq!(resolved.notes, [note]);
+    assert!(
+        matches!(resolved.notes.as_slice(), [note] if note.starts_with("checks[0]: phi: 2 (")),
+        "{:?}",
+        resolved.notes
+    );
 }
 
 #[test]
@@ -60,13 +63,12 @@ fn all_problems_are_found_at_once_and_name_their_fields() {
         "warmup",
         "min_dwell",
         "steps[1].dwell",
-        "checks[0].method",
         "checks[0].rules.max_relative_increase",
         "checks[1].failure_limit",
         "checks[1].rules[1].max_relative_decrease",
+        "checks[2].metric",
         "checks[2].sensitivity",
         "checks[2].phi",
-        "checks[2].metric",
         "checks[2].rules.gt",
         "checks[2].interval",
         "checks[2].window",
@@ -100,7 +102,19 @@ fn a_refusal_says_what_to_write() {
         (json!({"metric": "x", "rules": []}), "no limit: write one such as [{gte: 0.10}]"),
         (
             json!({"metric": "x", "rules": {"gt": 1}, "method": "sequential"}),
-            "`sequential` is not available yet: write `threshold`",
+            "the sequential method needs the largest value that can be: write it, such as hi: 1, or `method: threshold`",
+        ),
+        (
+            json!({"metric": "error_rate", "rules": {"gt": 0}, "method": "sequential"}),
+            "0 can't be told from chance, as 0.0001 or 0.9999 can: write `method: threshold`",
+        ),
+        (
+            json!({"metric": "p95_latency_ms", "rules": {"lt": 10}, "method": "sequential"}),
+            "the sequential one guards a quantile against increases only: write `method: threshold`",
+        ),
+        (
+            json!({"metric": "error_rate", "rules": {"gt": 0.1}, "method": "sequential", "failure_limit": 3}),
+            "for the threshold method only: remove it, or write `method: threshold`",
         ),
     ] {
         assert_eq!(one(check).unwrap_err()[0].message, message);
@@ -117,6 +131,66 @@ fn duplicates_are_refused_and_different_limits_on_one_metric_are_not() {
     assert!(both(check("0.1", 60), check("0.2", 300)).is_ok());
     let twice = one(json!({"metric": "error_rate", "rules": {"gt": 0.1, "max_absolute": 0.1}}));
     assert_eq!(paths(twice), ["checks[0].rules.max_absolute"]);
+}
+
+#[test]
+fn a_check_that_names_no_method_is_sequential_wherever_that_can_be() {
+    let method = |check| one(check).unwrap();
+    for (check, why) in [
+        (json!({"metric": "error_rate", "rules": {"gt": 0.1}, "window": "step"}), "`window` is of that method"),
+        (
+            json!({"metric": "score", "rules": {"gt": 1}}),
+            "the sequential one needs `hi`, the largest value that can be",
+        ),
+        (json!({"metric": "error_rate", "rules": {"gt": 0}}), "0 can't be told from chance, as 0.0001 or 0.9999 can"),
+        (
+            json!({"metric": "x", "query": {"value": "up{version=\"{version}\"}"}, "rules": {"gt": 1}}),
+            "one number has no sample size",
+        ),
+    ] {
+        let resolved = method(check);
+        assert_eq!(resolved.checks[0].method, Method::Threshold);
+        assert!(resolved.notes.contains(&format!("checks[0]: method: threshold ({why})")), "{:?}", resolved.notes);
+    }
+    assert_eq!(method(json!({"metric": "score", "rules": {"gt": 0.9}, "hi": 1})).checks[0].method, Method::Sequential);
+}
+
+#[test]
+fn gates_share_alpha_by_their_weights_and_tolerate_part_of_their_limit() {
+    let rules = json!({"max_absolute": 0.05, "max_relative_increase": 2.0});
+    let checks = [
+        json!({"metric": "error_rate", "rules": rules}),
+        json!({"metric": "p99_latency_ms", "rules": {"max_relative_increase": 1.5}}),
+        json!({"metric": "task_success_rate", "rules": {"min_absolute": "0.90", "max_relative_decrease": 0.1}}),
+        json!({"metric": "quality_score", "rules": {"max_relative_decrease": 0.05}, "hi": 1}),
+        json!({"metric": "toxic_rate", "rules": {"gt": 0.1}, "action": "report"}),
+        json!({"metric": "avg_cost_usd", "rules": {"max_relative_increase": 1.2}, "hi": 5, "max_blind": "1m"}),
+    ]
+    .map(deep_check);
+    let resolved = resolve(&checks, &Settings::default(), &[step(1800)]).unwrap();
+    let plan = &resolved.sequential;
+    let told: Vec<String> = plan
+        .gates
+        .iter()
+        .map(|gate| {
+            let channel = &plan.channels[gate.channel];
+            let near = |x: f64| (x * 1e6).round() / 1e6;
+            format!(
+                "{} {:?} {:?} limit {} tolerance {:?} floor {:?} weight {} phi {:?} attributed {} blind {}",
+                channel.signal,
+                channel.view,
+                gate.test,
+                near(gate.limit),
+                gate.tolerance.map(near),
+                gate.floor,
+                near(gate.weight * 83.0),
+                gate.phi,
+                gate.attributed,
+                gate.max_blind_ticks
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
 }
 
 #[test]

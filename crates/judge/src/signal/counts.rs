@@ -46,8 +46,16 @@ impl Counts {
 
     /// Adds all events of another histogram.
     pub fn add(&mut self, other: &Self) {
-        for (cell, events) in other.cells() {
-            self.add_events(cell, events);
+        // Both ascend, so one walk finds every place.
+        let mut at = 0;
+        for (cell, events) in &other.0 {
+            while self.0.get(at).is_some_and(|(known, _)| known < cell) {
+                at += 1;
+            }
+            match self.0.get_mut(at) {
+                Some((known, count)) if known == cell => *count = count.saturating_add(*events),
+                _ => self.0.insert(at, (*cell, *events)),
+            }
         }
     }
 

@@ -40,6 +40,10 @@ fn policy() -> Resolved {
         json!({"metric": "quality", "rules": {"max_relative_decrease": 0.05}, "failure_mode": "total", "window": "step"}),
         json!({"metric": "hallucination_rate", "rules": {"gt": 0.1}, "failure_group": "judged", "failure_limit": 2}),
         json!({"metric": "avg_cost_usd", "rules": {"lte": 0.0}, "failure_group": "judged", "action": "report"}),
+        json!({"metric": "error_rate", "rules": {"max_absolute": 0.06, "max_relative_increase": 2.5}}),
+        json!({"metric": "p95_latency_ms", "rules": {"gt": 3000, "max_relative_increase": 1.5}, "action": "gate"}),
+        json!({"metric": "quality", "rules": {"max_relative_decrease": 0.1, "lt": 0.2}, "hi": 1}),
+        json!({"metric": "hallucination_rate", "rules": {"max_relative_decrease": 0.2, "gt": 0.3}}),
     ]
     .into_iter()
     .map(deep_check)

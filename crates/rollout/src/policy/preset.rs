@@ -20,4 +20,16 @@ macro_rules! presets {
     };
 }
 
-presets!["starter", "llm-upgrade", "agent-default", "activate", "demo"];
+presets![
+    "starter",
+    "llm-upgrade",
+    "agent-default",
+    "conservative",
+    "aggressive",
+    "triggers",
+    "flagger",
+    "llm-large",
+    "llm-small",
+    "activate",
+    "demo",
+];

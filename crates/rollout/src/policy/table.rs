@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use judge::check::Check;
+use judge::check::{Check, Method};
+use judge::sequential::plan::{Dispersed, Gate as Evidence};
 use judge::{Query, Resolved, ResolvedCheck, ResolvedRule};
 use serde::Serialize;
 
@@ -56,8 +57,10 @@ impl Policy {
         table.add("strategy", word(&plan.strategy), given(&self.strategy));
         self.steps_into(&plan, &mut table);
         if let Some(resolved) = &plan.checks {
+            let mut first = 0;
             for (at, (written, check)) in self.checks.iter().zip(&resolved.checks).enumerate() {
-                check_into(&format!("checks[{at}]"), written, check, &mut table);
+                check_into(&format!("checks[{at}]"), written, (resolved, check, first), &mut table);
+                first += check.rules.len();
                 let baseline_from = given(&written.check.baseline.or(self.settings.baseline));
                 table.add(format!("checks[{at}].baseline"), word(&check.baseline), baseline_from);
             }
@@ -135,13 +138,23 @@ impl Table {
     }
 }
 
-fn check_into(path: &str, written: &PolicyCheck, check: &ResolvedCheck, table: &mut Table) {
+fn check_into(
+    path: &str,
+    written: &PolicyCheck,
+    (resolved, check, first): (&Resolved, &ResolvedCheck, usize),
+    table: &mut Table,
+) {
     table.add(format!("{path}.metric"), &check.metric, Origin::Policy);
     for (field, _, template) in check.query.iter().flat_map(Query::parts) {
         table.add(format!("{path}.query.{field}"), template, Origin::Policy);
     }
     for (at, rule) in check.rules.iter().enumerate() {
-        rule_into(&format!("{path}.rules[{at}]"), &written.check, rule, table);
+        let path = format!("{path}.rules[{at}]");
+        table.add(format!("{path}.{}", rule.name.as_str()), &rule.limit_text, Origin::Policy);
+        match resolved.sequential.gates.iter().find(|gate| gate.rule == first + at) {
+            Some(gate) => gate_into(&path, (&written.check, at), (gate, resolved.alpha), table),
+            None => rule_into(&path, &written.check, rule, table),
+        }
     }
     let action_from = if written.is_action_written { Origin::Policy } else { Origin::Default };
     let written = &written.check;
@@ -149,13 +162,14 @@ fn check_into(path: &str, written: &PolicyCheck, check: &ResolvedCheck, table: &
     table.add(format!("{path}.action"), word(&check.action), action_from);
     let samples_from = if written.min_samples == Some(check.min_samples) { Origin::Policy } else { Origin::Default };
     table.add(format!("{path}.min_samples"), check.min_samples, samples_from);
-    table.add(format!("{path}.interval"), check.interval, given(&written.interval));
-    table.add(format!("{path}.window"), word(&check.window), given(&written.window));
+    if check.method == Method::Threshold {
+        table.add(format!("{path}.interval"), check.interval, given(&written.interval));
+        table.add(format!("{path}.window"), word(&check.window), given(&written.window));
+    }
     table.add(format!("{path}.max_blind"), check.max_blind, given(&written.max_blind));
 }
 
 fn rule_into(path: &str, written: &Check, rule: &ResolvedRule, table: &mut Table) {
-    table.add(format!("{path}.{}", rule.name.as_str()), &rule.limit_text, Origin::Policy);
     if let Some(floor) = rule.floor {
         table.add(format!("{path}.floor"), floor, Origin::Policy);
     }
@@ -164,6 +178,39 @@ fn rule_into(path: &str, written: &Check, rule: &ResolvedRule, table: &mut Table
     if let Some(group) = &rule.failure_group {
         table.add(format!("{path}.failure_group"), group, Origin::Policy);
     }
+}
+
+/// The numbers of a sequential rule: what is tolerated, and the odds at which it would be a breach by itself.
+fn gate_into(path: &str, (written, at): (&Check, usize), (gate, alpha): (&Evidence, f64), table: &mut Table) {
+    let set = written.rules.sets().iter().flat_map(|set| set.limits().map(move |_| set)).nth(at);
+    if let Some(tolerance) = gate.tolerance {
+        table.add(format!("{path}.tolerance"), rounded(tolerance), given(&written.sensitivity));
+    }
+    if let Some(floor) = gate.floor {
+        table.add(format!("{path}.floor"), floor, set.map_or(Origin::Default, |set| given(&set.floor)));
+    }
+    if !gate.is_relative() {
+        let attribution = if gate.attributed { "on" } else { "none" };
+        table.add(
+            format!("{path}.attribution"),
+            attribution,
+            set.map_or(Origin::Default, |set| given(&set.attribution)),
+        );
+    }
+    table.add(format!("{path}.weight"), rounded(gate.weight), set.map_or(Origin::Default, |set| given(&set.weight)));
+    if gate.weight > 0.0 {
+        table.add(format!("{path}.odds"), format!("{:.0}:1", 1.0 / (alpha * gate.weight)), Origin::Default);
+    }
+    let phi = match gate.phi {
+        Dispersed::Stated(phi) => rounded(phi),
+        Dispersed::Estimated(_) => "estimated".to_owned(),
+    };
+    table.add(format!("{path}.phi"), phi, given(&written.phi));
+}
+
+/// To six digits behind the point at most: what is computed from what people wrote has rounding in it.
+fn rounded(number: f64) -> String {
+    ((number * 1e6).round() / 1e6).to_string()
 }
 
 const fn given<T>(written: &Option<T>) -> Origin {

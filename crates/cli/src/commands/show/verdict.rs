@@ -1,6 +1,6 @@
 //! The latest verdict, check by check.
 
-use judge::{CheckResult, Comparison, Verdict};
+use judge::{CheckResult, Comparison, Power, Span, Verdict};
 
 use crate::screen::Table;
 use crate::words::{number, or_dash, plain, word};
@@ -15,9 +15,24 @@ pub(super) fn text(verdict: &Verdict, issues: &[String]) -> String {
     lines.push(table(&verdict.checks));
     let undecided = verdict.checks.iter().filter_map(|check| Some((check, check.reason.as_ref()?)));
     lines.extend(undecided.map(|(check, reason)| format!("? {}: {}", check.metric, word(reason))));
+    lines.extend(verdict.checks.iter().flat_map(sequential).map(|sentence| super::fitted(&plain(&sentence), 2)));
+    lines.extend(verdict.power.as_ref().map(soon));
     lines.extend(troubles(verdict).into_iter().map(|trouble| super::fitted(&plain(&trouble), 2)));
     lines.extend(issues.iter().map(|issue| super::fitted(&format!("! {}", plain(issue)), 2)));
     lines.join("\n")
+}
+
+/// How sure a sequential rule is, and what it still needs.
+fn sequential(check: &CheckResult) -> impl Iterator<Item = String> {
+    let outlook = judge::outlook(check).map(|outlook| format!("  {}: {outlook}", check.metric));
+    judge::evidence(check).map(|evidence| format!("= {evidence}")).into_iter().chain(outlook)
+}
+
+/// When the step can be decided, as it goes now.
+fn soon(power: &Power) -> String {
+    let when =
+        power.eta_seconds.map(|seconds| format!(", at this rate in {}", Span::from_secs(seconds.div_ceil(60) * 60)));
+    format!("  needs about {} more requests of the candidate{}", power.samples_needed, when.unwrap_or_default())
 }
 
 /// Since when and why numbers can't be had, each sentence once.

@@ -84,8 +84,11 @@ fn agent_default_has_the_steps_and_limits_of_its_source() {
     );
     assert_eq!(checks.checks[0].rules[1].floor, Some(0.001));
     assert_eq!(checks.steps[0].warmup, Span::from_secs(180));
-    let unnamed = plan.notes.iter().filter(|note| note.contains("method: threshold")).count();
-    assert_eq!(unnamed, 4, "each check says that it is a threshold for now: {:?}", plan.notes);
+    assert!(checks.checks.iter().all(|check| check.method == judge::Method::Sequential), "{:?}", plan.notes);
+    let weights: Vec<_> = checks.sequential.gates.iter().map(|gate| (gate.weight * 68.0).round()).collect();
+    assert_eq!(weights, [4.0, 15.0, 15.0, 4.0, 15.0, 15.0]);
+    let tolerances: Vec<_> = checks.sequential.gates.iter().filter_map(|gate| gate.tolerance).collect();
+    assert!(tolerances.iter().zip([1.15, 1.075, 0.985, 0.9925]).all(|(found, wanted)| (found - wanted).abs() < 1e-12));
 }
 
 #[test]

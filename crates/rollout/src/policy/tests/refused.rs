@@ -298,7 +298,6 @@ checks:
     line 10, column 33: checks[3].rules: no rules: write a limit such as `{max_absolute: 0.05}`, or a list such as `[{gte: 0.10}]`
     line 11, column 5: checks[4]: the same metric and rules as an earlier check (0): remove one
     line 11, column 39: checks[4].rules.gte: 5 is no share: write 0.05 for 5 %
-    line 11, column 51: checks[4].method: `sequential` is not available yet: write `threshold`
     "#);
 }
 

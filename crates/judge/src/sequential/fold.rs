@@ -1,0 +1,221 @@
+//! One tick folded into the evidence, in the order of JUDGE section 6.5. Whatever sets a bet comes from earlier ticks: one step out of
+//! order and the guarantee is void.
+
+use serde::{Deserialize, Serialize};
+
+use super::bets::{Past, Side, edge_of};
+use super::dispersion::Dispersion;
+use super::gate::{GateState, Moment};
+use super::learned::{Learned, OBSERVATIONS_MIN};
+use super::numbers::{Numbers, series};
+use super::plan::{Dispersed, Gate, Plan, Replicates, Test};
+use super::quantile_edge::choose;
+use crate::check::Action;
+use crate::metric::SignalName;
+use crate::signal::{Signals, add_signal};
+use crate::tick::Tick;
+
+/// Edges are picked anew after this many ticks.
+const REPICK_TICKS: u64 = 20;
+
+/// Everything that the sequential method remembers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Evidence {
+    pub(crate) gates: Vec<GateState>,
+    pub(crate) learned: Vec<Learned>,
+    pub(crate) dispersions: Vec<Dispersion>,
+    /// The first breach of the gates that roll back, and of those that hold or ask.
+    pub(crate) breaches: [Option<Breach>; 2],
+    /// The dispersion of each gate in the newest tick.
+    pub(crate) phi: Vec<f64>,
+    /// Totals of this step without its warm-up, of the candidate and of stable: for people, and for what it still takes.
+    pub(crate) seen: [Signals; 2],
+}
+
+/// A breach, which no later tick takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Breach {
+    /// Number of its tick.
+    pub(crate) tick: u64,
+    /// Index of the gate with the most evidence.
+    pub(crate) culprit: usize,
+}
+
+/// The two classes of gates, by what their breach leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Those that roll back.
+    Rollback = 0,
+    /// Those that hold, or ask a person.
+    Hold = 1,
+}
+
+impl Evidence {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            gates: plan.gates.iter().map(GateState::new).collect(),
+            learned: plan.channels.iter().map(Learned::new).collect(),
+            dispersions: plan.dispersions.iter().map(|_| Dispersion::default()).collect(),
+            breaches: [None; 2],
+            phi: Vec::new(),
+            seen: [Signals::new(), Signals::new()],
+        }
+    }
+
+    /// Learns the hour before the rollout: means and histograms first, then the dispersion of all of it at the edges picked from them.
+    pub(crate) fn seed(plan: &Plan, ticks: &[Tick]) -> Self {
+        let mut evidence = Self::new(plan);
+        for tick in ticks {
+            for (learned, channel) in evidence.learned.iter_mut().zip(&plan.channels) {
+                let numbers = Numbers::of(channel, tick);
+                learned.cut(&numbers);
+                learned.learn(&numbers);
+            }
+        }
+        evidence.pick_edges(plan);
+        for tick in ticks {
+            evidence.learn_dispersion(plan, tick);
+        }
+        evidence.dispersions.iter_mut().for_each(Dispersion::enter_step);
+        evidence
+    }
+
+    /// Folds one tick.
+    pub(crate) fn fold(&mut self, plan: &Plan, (alpha, beta): (f64, f64), tick: &Tick, now: &Moment) {
+        if now.enters_step {
+            self.enter_step(plan, now);
+        }
+        if now.t > 1 && (now.t - 1).is_multiple_of(REPICK_TICKS) {
+            self.pick_edges(plan);
+        }
+        self.phi.clear();
+        self.phi.extend(plan.gates.iter().map(|gate| phi(gate, &self.dispersions)));
+        for (learned, channel) in self.learned.iter_mut().zip(&plan.channels) {
+            learned.cut(&Numbers::of(channel, tick));
+        }
+        for ((state, gate), phi) in self.gates.iter_mut().zip(&plan.gates).zip(&self.phi) {
+            if gate.is_relative() && !now.stable_planned {
+                continue;
+            }
+            let (Some(channel), Some(learned)) = (plan.channels.get(gate.channel), self.learned.get(gate.channel))
+            else {
+                continue;
+            };
+            let scale = match gate.test {
+                Test::Mean(items) | Test::MeanRatio(items) => learned.scale(items),
+                _ => None,
+            };
+            let (numbers, past) = (Numbers::of(channel, tick), Past { learned, scale, phi: *phi, alpha, beta });
+            state.see(gate, &numbers, now);
+            state.attribute(gate, &numbers, now);
+            state.update(gate, &numbers, &past, now);
+        }
+        self.decide(plan, alpha, now.t);
+        if !now.warmup {
+            self.see(plan, tick);
+        }
+        if now.stable_planned {
+            self.learn(plan, tick);
+        }
+    }
+
+    /// The weighted sum of a class's e-values; none if it has no gates.
+    pub(crate) fn total(&self, plan: &Plan, class: Class) -> Option<f64> {
+        let members = || plan.gates.iter().zip(&self.gates).filter(|(gate, _)| class_of(gate) == Some(class));
+        members().next()?;
+        Some(members().map(|(gate, state)| gate.weight * state.value()).sum())
+    }
+
+    fn see(&mut self, plan: &Plan, tick: &Tick) {
+        for (seen, signals) in self.seen.iter_mut().zip([&tick.candidate, &tick.stable]) {
+            let is_read = |name: &SignalName| plan.channels.iter().any(|channel| channel.signal == *name);
+            for (name, signal) in signals.iter().filter(|(name, signal)| is_read(name) && signal.is_sound()) {
+                add_signal(seen, name, signal);
+            }
+        }
+    }
+
+    fn enter_step(&mut self, plan: &Plan, now: &Moment) {
+        self.seen.iter_mut().for_each(Signals::clear);
+        for (state, gate) in self.gates.iter_mut().zip(&plan.gates) {
+            if !gate.is_relative() || now.stable_planned {
+                state.enter_step(gate);
+            }
+        }
+        if now.stable_planned {
+            self.dispersions.iter_mut().for_each(Dispersion::enter_step);
+        }
+    }
+
+    pub(crate) fn pick_edges(&mut self, plan: &Plan) {
+        for (state, gate) in self.gates.iter_mut().zip(&plan.gates) {
+            let (Test::QuantileRatio { q }, Some(tolerance)) = (gate.test, gate.tolerance) else { continue };
+            let Some((edges, counts)) = self.learned.get(gate.channel).and_then(Learned::histogram) else { continue };
+            if counts.iter().sum::<f64>() < OBSERVATIONS_MIN {
+                continue;
+            }
+            let pick = |x| choose(edges, counts, q, x);
+            state.edges = pick(tolerance).zip(pick(gate.limit)).map(|(a, b)| [a, b]).or(state.edges);
+        }
+    }
+
+    fn decide(&mut self, plan: &Plan, alpha: f64, t: u64) {
+        for class in [Class::Rollback, Class::Hold] {
+            let is_breach = self.total(plan, class).is_some_and(|total| total >= 1.0 / alpha);
+            if is_breach && self.breaches[class as usize].is_none() {
+                let most = |best: Option<(usize, f64)>, at: usize| {
+                    let value = plan.gates[at].weight * self.gates[at].value();
+                    if best.is_some_and(|(_, most)| value <= most) { best } else { Some((at, value)) }
+                };
+                let members = (0..plan.gates.len()).filter(|at| class_of(&plan.gates[*at]) == Some(class));
+                self.breaches[class as usize] =
+                    members.fold(None, most).map(|(culprit, _)| Breach { tick: t, culprit });
+            }
+        }
+    }
+
+    fn learn(&mut self, plan: &Plan, tick: &Tick) {
+        for (learned, channel) in self.learned.iter_mut().zip(&plan.channels) {
+            learned.learn(&Numbers::of(channel, tick));
+        }
+        self.learn_dispersion(plan, tick);
+    }
+
+    fn learn_dispersion(&mut self, plan: &Plan, tick: &Tick) {
+        for at in 0..self.dispersions.len() {
+            let Replicates { channel, gate } = plan.dispersions[at];
+            let edge = gate.and_then(|gate| self.counting_edge(plan, gate));
+            let series = series(&plan.channels[channel], tick, edge);
+            self.dispersions[at].learn(series);
+        }
+    }
+
+    /// The edge above which a quantile gate counts now.
+    fn counting_edge(&self, plan: &Plan, gate: usize) -> Option<usize> {
+        let (spec, state) = (plan.gates.get(gate)?, self.gates.get(gate)?);
+        match spec.test {
+            Test::QuantileRatio { .. } => state.edges.map(|[tolerance, _]| tolerance.at),
+            Test::Quantile { .. } => {
+                let (edges, _) = self.learned.get(spec.channel)?.histogram()?;
+                edge_of(edges, spec.limit, Side::Bet)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The class of a gate; a reported one has none.
+pub(crate) fn class_of(gate: &Gate) -> Option<Class> {
+    match gate.action {
+        Action::Rollback => Some(Class::Rollback),
+        Action::Hold | Action::Gate => Some(Class::Hold),
+        Action::Report => None,
+    }
+}
+
+fn phi(gate: &Gate, dispersions: &[Dispersion]) -> f64 {
+    match gate.phi {
+        Dispersed::Stated(phi) => phi,
+        Dispersed::Estimated(at) => dispersions.get(at).map_or(1.0, Dispersion::phi),
+    }
+}
