@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollout::{Model, RouterName, Version};
 
+mod assumed;
 mod catalogue;
 mod distributed;
 mod parse;
 
+pub(crate) use assumed::Assumed;
 pub(crate) use catalogue::{
     ModelsVerb, NewModelArguments, NewVersionArguments, ParkedVerb, PoliciesVerb, VersionsVerb,
 };
@@ -172,8 +174,12 @@ pub(crate) enum Command {
         #[arg(long)]
         resolved: bool,
         #[command(flatten)]
+        assumed: Assumed,
+        #[command(flatten)]
         shown: Shown,
     },
+    /// Say how often a policy would take a healthy version back, how soon a bad one, and how long each step would take.
+    Simulate(SimulateArguments),
     /// Print the script that completes these words in a shell.
     Completions {
         /// Which shell.
@@ -198,6 +204,7 @@ impl Command {
                 | Self::Load(_)
                 | Self::Ready { .. }
                 | Self::Lint { .. }
+                | Self::Simulate(_)
                 | Self::Completions { .. }
         )
     }
@@ -299,6 +306,30 @@ pub(crate) struct PromoteArguments {
     #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Duration,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = SIMULATE_HELP)]
+pub(crate) struct SimulateArguments {
+    /// A file, or the name of a preset.
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) policy: String,
+    #[command(flatten)]
+    pub(crate) assumed: Assumed,
+    /// What the bad version is like, as factors: `errors=5`, `latency=1.5,quality_score=0.95`.
+    #[arg(long, default_value = "errors=5", value_parser = assumed::effect, value_name = "NAME=FACTOR")]
+    pub(crate) effect: simulate::Effect,
+    /// How many, half of them of a healthy version.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000), value_name = "N")]
+    pub(crate) rollouts: u32,
+    /// The same number draws the same rollouts.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+const SIMULATE_HELP: &str = "Example: three requests a second, and a version that fails five times as often:\n\n  \
+tidegate simulate agent-default --rate 3 --errors 1% --effect errors=5";
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArguments {

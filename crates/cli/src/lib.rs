@@ -30,6 +30,7 @@ mod restore;
 mod run;
 mod screen;
 mod setup;
+mod simulate;
 pub mod up;
 mod verify;
 mod watch;

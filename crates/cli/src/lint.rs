@@ -3,15 +3,21 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use rollout::{Policy, PolicyError, Problem};
+use rollout::{Plan, Policy, PolicyError, Problem};
 use serde_json::json;
+use simulate::{Need, Traffic, needs};
 
-use crate::arguments::Output;
+use crate::arguments::{Assumed, Output};
 use crate::exit::Exit;
 use crate::screen::{Screen, Table, Tone};
-use crate::words::grouped;
+use crate::words::{grouped, lasting, number};
 
-pub(crate) fn run(screen: Screen, policy: &str, resolved: bool, output: Output) -> anyhow::Result<Exit> {
+pub(crate) fn run(
+    screen: Screen,
+    (policy, assumed): (&str, &Assumed),
+    resolved: bool,
+    output: Output,
+) -> anyhow::Result<Exit> {
     let text = text_of(policy)?;
     let read = Policy::from_yaml(&text);
     if output == Output::Json {
@@ -28,6 +34,12 @@ pub(crate) fn run(screen: Screen, policy: &str, resolved: bool, output: Output) 
             for note in grouped(&read.plan()?.notes) {
                 screen.line(format!("note: {note}"))?;
             }
+            if assumed.rate.is_some() {
+                let traffic = assumed.traffic(0.0).map_err(anyhow::Error::msg)?;
+                for warning in too_slow(&read.plan()?, &traffic) {
+                    screen.line(screen.paint(Tone::Careful, &format!("warning: {warning}")))?;
+                }
+            }
             Ok(Exit::Done)
         }
         Err(error) => {
@@ -37,6 +49,54 @@ pub(crate) fn run(screen: Screen, policy: &str, resolved: bool, output: Output) 
             let count = error.problems.len();
             screen.line(screen.paint(Tone::Bad, &format!("{policy}: refused, {count} problem{}", plural(count))))?;
             Ok(Exit::Failed)
+        }
+    }
+}
+
+/// The steps that can't be decided in their time with this traffic, each with the rule that takes longest.
+fn too_slow(plan: &Plan, traffic: &Traffic) -> Vec<String> {
+    let needs = needs(plan, traffic);
+    let slowest = |at: usize| {
+        let of_step = needs.iter().filter(|need| need.step == at);
+        of_step.max_by(|a, b| a.seconds.total_cmp(&b.seconds)).filter(|need| !need.is_decidable())
+    };
+    let rate = |step: usize| {
+        let share = f64::from(plan.steps[step].split.candidates().basis_points()) / f64::from(rollout::WHOLE);
+        number(traffic.requests_per_second * share)
+    };
+    let told = |need: &Need| {
+        let name = &plan.steps[need.step].name;
+        if !need.requests.is_finite() {
+            return format!(
+                "step {} \"{name}\": {} can't be proved healthy with such answers",
+                need.step + 1,
+                need.metric
+            );
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "seconds")]
+        let time = |seconds: f64| lasting((seconds * 1000.0) as i64);
+        let (needed, has) = (time(need.seconds), time(need.available.0));
+        let late =
+            if need.is_decidable_late() { "in its extension" } else { "never in its time: longer, or more traffic" };
+        let requests = need.requests;
+        format!(
+            "step {} \"{name}\": {} needs about {requests:.0} candidate requests; at {}/s that is {needed}, and it has {has} ({late})",
+            need.step + 1,
+            need.metric,
+            rate(need.step)
+        )
+    };
+    (0..plan.steps.len()).filter_map(slowest).map(told).collect()
+}
+
+/// The plan of a policy that is good; what is wrong with it otherwise.
+pub(crate) fn plan_of(policy: &str) -> anyhow::Result<Plan> {
+    let read = Policy::from_yaml(&text_of(policy)?);
+    match read {
+        Ok(read) => Ok(read.plan()?),
+        Err(error) => {
+            let problems: Vec<String> = error.problems.iter().map(|problem| told(policy, problem)).collect();
+            bail!("{}", problems.join("\n"))
         }
     }
 }

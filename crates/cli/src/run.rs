@@ -17,7 +17,7 @@ use crate::commands;
 use crate::embedded::Options;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{alone, asking, demo, doctor, init, lint, migrate, ready, restore, setup, up, verify, watch};
+use crate::{alone, asking, demo, doctor, init, lint, migrate, ready, restore, setup, simulate, up, verify, watch};
 
 /// Does what the command line of this process says: the whole of `main`.
 #[must_use]
@@ -93,7 +93,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Ready { admin } => ready::run(screen, admin).await,
         Command::Restore(asked) => restore::run(screen, &asked).await,
         Command::Doctor(asked) => doctor::run(&client, screen, &asked).await,
-        Command::Lint { policy, resolved, shown } => lint::run(screen, &policy, resolved, shown.output),
+        Command::Lint { policy, resolved, assumed, shown } => {
+            lint::run(screen, (&policy, &assumed), resolved, shown.output)
+        }
+        Command::Simulate(asked) => simulate::run_simulation(screen, &asked),
         Command::Completions { shell } => completions(shell),
     }
 }
