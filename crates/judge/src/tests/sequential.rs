@@ -6,6 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 mod engine;
+mod fair;
+mod found;
 mod parts;
 
 /// Relative distance to a reference number; of the long traces, where rounding adds up.
