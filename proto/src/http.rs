@@ -20,9 +20,11 @@ pub use canary::{CanaryDeployment, CanaryStage};
 pub use fact::RolloutFact;
 
 mod dry_run;
+mod ledger;
 mod parked;
 
 pub use dry_run::{DryRun, ResolvedRow};
+pub use ledger::{LedgerEntry, LedgerTick};
 pub use parked::{ParkedView, ParkedWhole, Unparked};
 
 /// `POST /v1/models`.

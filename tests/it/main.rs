@@ -15,6 +15,7 @@ mod demo;
 mod disk;
 mod distributed;
 mod events;
+mod evidence;
 mod exposure;
 mod failing_safe;
 mod faults;

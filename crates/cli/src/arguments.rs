@@ -108,6 +108,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Compute every verdict of a rollout again from its ledger, or what another policy would have said. Exit code 1: it differs from
+    /// what was said.
+    Replay {
+        #[command(flatten)]
+        which: Which,
+        /// A policy's file or preset to judge by instead, with its own limits and settings, over the same steps.
+        #[arg(long, value_name = "FILE|NAME")]
+        policy: Option<String>,
+        #[command(flatten)]
+        shown: Shown,
+    },
     /// Wait until a rollout ends. Exit code 0: promoted, 2: not promoted, 3: still running.
     Wait {
         #[command(flatten)]

@@ -90,7 +90,7 @@ impl Client {
     async fn list<T: DeserializeOwned>(&self, path: &str, items_max: usize) -> Result<Vec<T>, Error> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..PAGES_MAX.max(items_max / PAGE_ITEMS) {
             let limit = PAGE_ITEMS.min(items_max - items.len());
             let place = cursor.iter().map(|cursor| format!("&cursor={}", escaped(cursor))).collect::<String>();
             let page: Page<T> = self.get(&format!("{path}?limit={limit}{place}")).await?;

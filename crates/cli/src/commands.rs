@@ -12,6 +12,7 @@ pub(crate) mod observe;
 pub(crate) mod parked;
 pub(crate) mod policies;
 pub(crate) mod promote;
+pub(crate) mod replay;
 pub(crate) mod rollouts;
 mod say;
 pub(crate) mod show;

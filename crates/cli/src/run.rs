@@ -75,6 +75,9 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Show { which, shown } => commands::show::run(&client, screen, &which, shown.output).await,
         Command::Watch { which } => watch::run(&client, screen, &which, None).await,
         Command::History { which, shown } => commands::history::run(&client, screen, &which, shown.output).await,
+        Command::Replay { which, policy, shown } => {
+            commands::replay::run(&client, screen, (&which, policy.as_deref()), shown.output).await
+        }
         Command::Wait { which, timeout } => watch::wait(&client, screen, &which, timeout).await,
         Command::Approve(said) => commands::say(&client, screen, Verb::Approve, &said).await,
         Command::Reject(said) => commands::say(&client, screen, Verb::Reject, &said).await,

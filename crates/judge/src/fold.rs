@@ -43,7 +43,20 @@ pub fn judge(resolved: &Resolved, mut state: State, ticks: &[Tick]) -> (State, V
     (state, verdict)
 }
 
-/// The same without the record: what the verdict would ask for, for whoever folds thousands of ticks.
+/// Every verdict of a ledger, one for each tick: `hour` is the baseline before it. The same ledger gives the same verdicts, bit for bit.
+pub fn replay<'a>(resolved: &'a Resolved, hour: &[Tick], ticks: &'a [Tick]) -> impl Iterator<Item = Verdict> + 'a {
+    let (mut state, mut begin) = (seed(resolved, hour), 0);
+    (0..ticks.len()).map(move |at| {
+        if ticks[at].step != ticks[begin].step {
+            begin = at;
+        }
+        let (next, verdict) = judge(resolved, std::mem::take(&mut state), &ticks[begin..=at]);
+        state = next;
+        verdict
+    })
+}
+
+/// A fold without the record: what the verdict would ask for, for whoever folds thousands of ticks.
 #[must_use]
 pub fn rule(resolved: &Resolved, state: &mut State, ticks: &[Tick]) -> Ruling {
     fold_last(resolved, state, ticks);

@@ -37,7 +37,7 @@ pub use check::{Action, Check, Comparator, FailureMode, Floor, Limit, Method, Ph
 pub use collect::scrapes::{Reply, Scraped, Scrapes};
 pub use collect::{Collected, Collector, Notes, Reading};
 pub use distinct::Distinct;
-pub use fold::{judge, rule, seed};
+pub use fold::{judge, replay, rule, seed};
 pub use metric::{Metric, SignalName};
 pub use murmur::murmur3;
 pub use quantile::{Quantile, quantile};

@@ -120,7 +120,7 @@ reads! {
     /// Analyses whose tick is due before `before`.
     judging::due as due_ticks(before: At, limit: i64) -> Vec<Due>;
     /// The ledger behind tick `after`.
-    judging::ticks as ticks(id: &RolloutId, after: i64) -> Vec<TickRow>;
+    judging::ticks as ticks(id: &RolloutId, range: (i64, i64)) -> Vec<TickRow>;
     /// What each arm has served in the ledger (arm, requests, errors), in one step if one is named.
     judging::exposure as exposure(id: &RolloutId, step: Option<u32>) -> Vec<(String, f64, f64)>;
     /// What the sources of a model have counted.

@@ -3,8 +3,9 @@
 use chassis::{Commit, Failure, Incoming};
 use judge::{Signals, Span, Tick, seed};
 use proto::AnalysisRun;
+use proto::http::LedgerEntry;
 use rollout::At;
-use store::{Change, Rows};
+use store::{Change, Rows, TickRow};
 
 use crate::analysis::{Analysis, Memory, Request};
 use crate::observed::API;
@@ -21,10 +22,13 @@ pub(crate) async fn opened(
 ) -> Result<Commit, Failure> {
     let commit = Commit::applied().about(&run.rollout_id);
     let Some(row) = rows.judge(&run.rollout_id).await? else {
-        let mut analysis = fresh(rows, incoming, run).await?;
+        let (mut analysis, hour) = fresh(rows, incoming, run).await?;
         let wake_at = entered(rows, &mut analysis, now).await?;
         let row = Box::new(analysis.row(Some(wake_at))?);
-        return Ok(commit.wake(&run.rollout_id, row.tick, row.wake_at).change(Change::Judge { row, from: None }));
+        return Ok(hour.into_iter().fold(
+            commit.wake(&run.rollout_id, row.tick, row.wake_at).change(Change::Judge { row, from: None }),
+            |commit, hour| commit.change(Change::Tick(Box::new(hour))),
+        ));
     };
     let mut analysis = Analysis::of(&row)?;
     if run.attempt < row.attempt {
@@ -63,8 +67,12 @@ async fn entered(rows: &mut Rows<'_>, analysis: &mut Analysis, now: At) -> Resul
     Ok(analysis.next_end(now))
 }
 
-/// An analysis that begins with the baseline: what the stable arm did in the hour before the rollout.
-async fn fresh(rows: &mut Rows<'_>, incoming: &Incoming, run: &AnalysisRun) -> Result<Analysis, Failure> {
+/// An analysis that begins with the baseline: what the stable arm did in the hour before the rollout. That is tick 0 of the ledger.
+async fn fresh(
+    rows: &mut Rows<'_>,
+    incoming: &Incoming,
+    run: &AnalysisRun,
+) -> Result<(Analysis, Option<TickRow>), Failure> {
     let mut hour = Vec::new();
     if let Some(stable) = &run.stable {
         let since = run.applied_at.plus_ms(-BASELINE.ms());
@@ -75,10 +83,15 @@ async fn fresh(rows: &mut Rows<'_>, incoming: &Incoming, run: &AnalysisRun) -> R
         }
     }
     let memory = Memory::new(seed(&run.checks, &hour));
-    Ok(Analysis {
+    let hour = LedgerEntry { hour: hour.into_iter().map(|minute| minute.stable).collect(), ..LedgerEntry::default() };
+    let row = serde_json::to_value(&hour).map_err(|cause| Failure::never("bad_state", cause))?;
+    let is_known = !hour.hour.is_empty();
+    let hour = is_known.then(|| TickRow { rollout_id: run.rollout_id.clone(), arm: "stable", tick: 0, row });
+    let analysis = Analysis {
         request: Request { message_id: incoming.id.clone(), run: run.clone() },
         memory,
         verdict: None,
         tick: 0,
-    })
+    };
+    Ok((analysis, hour))
 }

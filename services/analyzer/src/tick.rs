@@ -3,31 +3,17 @@
 use std::collections::BTreeMap;
 
 use chassis::{Commit, Failure};
-use judge::{Collected, Reading, SeriesSignals, SignalName, Signals, Tick, Trouble, Window};
+use judge::{Collected, Reading, SeriesSignals, Tick, Window};
 use proto::Exposed;
+use proto::http::{LedgerEntry, LedgerTick};
 use rollout::{At, Rollout, Stage};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use store::{Change, Due, ObservationRow, Rows, Store, TickRow};
 
 use crate::analysis::Analysis;
 use crate::heard::{Heard, hear, troubles};
 use crate::observed::{API, Counted};
 use crate::source::Source;
-
-/// One arm's share of a tick, as the ledger keeps it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    step: u32,
-    elapsed_ms: i64,
-    held_ms: i64,
-    warmup: bool,
-    stable_planned: bool,
-    signals: Signals,
-    #[serde(default, skip_serializing_if = "SeriesSignals::is_empty")]
-    series: SeriesSignals,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    troubles: BTreeMap<SignalName, Trouble>,
-}
 
 /// The ledger's tail, and where the analysis stood when it was read.
 #[derive(Debug, Default)]
@@ -173,28 +159,21 @@ async fn tail(rows: &mut Rows<'_>, analysis: &Analysis, until: At) -> Result<Vec
         Some(Window::Step) => of_step,
         Some(Window::Last(span)) => of_step.min(span.ms() / analysis.tick_ms() + 1),
     };
-    let mut ticks: BTreeMap<i64, Tick> = BTreeMap::new();
-    for row in rows.ticks(&run.rollout_id, analysis.tick.saturating_sub(wanted).max(0)).await? {
-        let entry: Entry = serde_json::from_value(row.row).map_err(|cause| Failure::never("bad_state", cause))?;
-        let tick = ticks.entry(row.tick).or_default();
-        tick.tick = u64::try_from(row.tick).unwrap_or(0);
-        (tick.step, tick.elapsed_ms, tick.held_ms) = (entry.step, entry.elapsed_ms, entry.held_ms);
-        (tick.warmup, tick.stable_planned) = (entry.warmup, entry.stable_planned);
-        tick.troubles = entry.troubles;
-        if row.arm == "candidate" {
-            tick.candidate = entry.signals;
-        } else {
-            (tick.stable, tick.stable_series) = (entry.signals, entry.series);
-        }
+    let after = analysis.tick.saturating_sub(wanted).max(0);
+    let mut ticks: BTreeMap<i64, LedgerTick> = BTreeMap::new();
+    for row in rows.ticks(&run.rollout_id, (after, i64::MAX)).await? {
+        let entry = serde_json::from_value(row.row).map_err(|cause| Failure::never("bad_state", cause))?;
+        let tick = ticks.entry(row.tick).or_insert(LedgerTick { tick: row.tick, candidate: None, stable: None });
+        if row.arm == "candidate" { tick.candidate = entry } else { tick.stable = entry }
     }
-    Ok(ticks.into_values().filter(|tick| tick.step == run.step).collect())
+    Ok(ticks.into_values().map(LedgerTick::tick).filter(|tick| tick.step == run.step).collect())
 }
 
 fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commit, Failure> {
     let none = SeriesSignals::new();
     let arms = [("candidate", &tick.candidate, &none), ("stable", &tick.stable, &tick.stable_series)];
     for (arm, signals, series) in arms {
-        let entry = Entry {
+        let entry = LedgerEntry {
             step: tick.step,
             elapsed_ms: tick.elapsed_ms,
             held_ms: tick.held_ms,
@@ -203,6 +182,7 @@ fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commi
             signals: signals.clone(),
             series: series.clone(),
             troubles: tick.troubles.clone(),
+            hour: Vec::new(),
         };
         let row = serde_json::to_value(&entry).map_err(|cause| Failure::never("bad_state", cause))?;
         commit = commit.change(Change::Tick(Box::new(TickRow {

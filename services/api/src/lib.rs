@@ -23,6 +23,7 @@ mod rollouts;
 mod routers;
 mod said;
 mod stop;
+mod ticks;
 mod upstream;
 mod verb;
 mod version;
@@ -77,6 +78,7 @@ fn routes(core: &Core) -> Router {
         .route("/v1/rollouts", get(rollouts::list))
         .route("/v1/rollouts/{id}", get(rollouts::show))
         .route("/v1/rollouts/{id}/history", get(rollouts::history))
+        .route("/v1/rollouts/{id}/ticks", get(ticks::page))
         .route("/v1/rollouts/{id}/{verb}", post(verb::say))
         .route("/v1/events", get(events::open).with_state(events::Open::new(core)))
         .route("/v1/events", post(outside::post))

@@ -1,8 +1,8 @@
 //! One function for each call that this program makes.
 
 use proto::http::{
-    Command, Commanded, DryRun, HistoryEntry, ModelView, NewModel, NewPromotion, NewVersion, Observation, ParkedView,
-    ParkedWhole, PolicyView, Promoted, RolloutView, Unparked, VersionView,
+    Command, Commanded, DryRun, HistoryEntry, LedgerTick, ModelView, NewModel, NewPromotion, NewVersion, Observation,
+    ParkedView, ParkedWhole, PolicyView, Promoted, RolloutView, Unparked, VersionView,
 };
 use proto::internal::RouterView;
 use reqwest::Method;
@@ -12,6 +12,9 @@ use super::{Client, Error, Written, escaped};
 
 /// Items of a listing that are not asked to be fewer.
 const ITEMS_MAX: usize = 1_000;
+
+/// Ticks of a ledger: three weeks of them, one each 15 s.
+const TICKS_MAX: usize = 120_000;
 
 impl Client {
     /// Whether the server can be given work.
@@ -95,6 +98,11 @@ impl Client {
 
     pub(crate) async fn history(&self, id: &RolloutId) -> Result<Vec<HistoryEntry>, Error> {
         self.list(&format!("/v1/rollouts/{id}/history"), ITEMS_MAX).await
+    }
+
+    /// The ledger, oldest first.
+    pub(crate) async fn ticks(&self, id: &RolloutId) -> Result<Vec<LedgerTick>, Error> {
+        self.list(&format!("/v1/rollouts/{id}/ticks"), TICKS_MAX).await
     }
 
     /// Says a verb. `if_match` is the row's version that the speaker has seen; a rollback must not lose a race and names none.

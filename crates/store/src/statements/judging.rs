@@ -87,13 +87,18 @@ pub(crate) async fn add_tick(on: &mut Connection, tick: &TickRow) -> Result<u64,
     Ok(done.rows_affected())
 }
 
-/// The ledger behind tick `after`, both arms of a tick together, oldest first.
-pub(crate) async fn ticks(on: &mut Connection, id: &RolloutId, after: i64) -> Result<Vec<TickRow>, Error> {
+/// The ledger behind tick `after`, up to `most` ticks of it, both arms of a tick together, oldest first.
+pub(crate) async fn ticks(
+    on: &mut Connection,
+    id: &RolloutId,
+    (after, most): (i64, i64),
+) -> Result<Vec<TickRow>, Error> {
     let rows = sqlx::query(
-        "select rollout_id, arm, tick, tick_row from tick where rollout_id = $1 and tick > $2 order by tick, arm",
+        "select rollout_id, arm, tick, tick_row from tick where rollout_id = $1 and tick > $2 and tick <= $3 order by tick, arm",
     )
     .bind(id.as_str())
     .bind(after)
+    .bind(after.saturating_add(most))
     .fetch_all(on)
     .await
     .map_err(Error::of("read the ledger"))?;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 
 use super::{CURSOR, Call, KEY, LIMIT, Parameter, READ, WRITE, json_of};
 use crate::http::{
-    CanaryDeployment, Command, Commanded, DryRun, HistoryEntry, NewPromotion, Page, Promoted, RolloutView,
+    CanaryDeployment, Command, Commanded, DryRun, HistoryEntry, LedgerTick, NewPromotion, Page, Promoted, RolloutView,
 };
 
 /// The shapes of a rollout, for their schema alone.
@@ -70,6 +70,15 @@ pub(super) const CALLS: &[Call] = &[
         does: "Every move of a rollout and everything that was refused: when, by whom, why, on what evidence.",
         parameters: &[LIMIT, CURSOR],
         answers: &[(200, "A page of entries in their order.", json_of!(Page<HistoryEntry>))],
+        refusals: &[403, 404, 422, 503],
+        ..ROLLOUTS
+    },
+    Call {
+        path: "/v1/rollouts/{id}/ticks",
+        id: "showTicks",
+        does: "What each arm did in each tick, oldest first: from it every verdict can be computed again. Tick 0 is the hour before.",
+        parameters: &[LIMIT, CURSOR],
+        answers: &[(200, "A page of ticks.", json_of!(Page<LedgerTick>))],
         refusals: &[403, 404, 422, 503],
         ..ROLLOUTS
     },

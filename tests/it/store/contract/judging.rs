@@ -90,8 +90,9 @@ async fn the_ledger_is_written_once_and_read_in_order() {
         lost(&store, Change::Tick(Box::new(tick("candidate", 1, json!({ "x": 2 }))))).await;
         assert_eq!(class(&store, Change::Tick(Box::new(tick("third", 1, json!({}))))).await, Class::Never);
         let mut reader = store.reader().await.unwrap();
-        assert_eq!(reader.rows().ticks(&id("a"), 0).await.unwrap(), rows);
-        assert_eq!(reader.rows().ticks(&id("a"), 1).await.unwrap(), rows[2..]);
+        assert_eq!(reader.rows().ticks(&id("a"), (0, i64::MAX)).await.unwrap(), rows);
+        assert_eq!(reader.rows().ticks(&id("a"), (1, i64::MAX)).await.unwrap(), rows[2..]);
+        assert_eq!(reader.rows().ticks(&id("a"), (0, 1)).await.unwrap(), rows[..2]);
     })
     .await;
 }

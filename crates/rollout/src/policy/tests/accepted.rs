@@ -91,6 +91,31 @@ fn agent_default_has_the_steps_and_limits_of_its_source() {
     assert!(tolerances.iter().zip([1.15, 1.075, 0.985, 0.9925]).all(|(found, wanted)| (found - wanted).abs() < 1e-12));
 }
 
+/// The steps and limits of a preset, a line for each.
+fn told(name: &str) -> Vec<String> {
+    let plan = preset(name);
+    let steps = plan.steps.iter().map(|step| {
+        let gate = if step.gate.is_some() { " after a person" } else { "" };
+        format!("{} for {}{gate}", step.split.candidates(), step.dwell)
+    });
+    let checks = plan.checks.as_ref().unwrap();
+    let rules = checks.checks.iter().flat_map(|check| {
+        check.rules.iter().map(move |rule| {
+            let failures = format!(", {} failures {:?}", rule.failure_limit, rule.failure_mode);
+            let failures = if check.method == judge::Method::Threshold { failures } else { String::new() };
+            format!("{} {} {} {:?}{failures}", check.metric, rule.name.as_str(), rule.limit_text, check.method)
+        })
+    });
+    steps.chain(rules).collect()
+}
+
+#[test]
+fn every_preset_has_the_numbers_of_its_source() {
+    for name in ["conservative", "aggressive", "triggers", "flagger", "llm-large", "llm-small"] {
+        insta::assert_snapshot!(name, told(name).join("\n"));
+    }
+}
+
 #[test]
 fn activate_is_built_in_and_the_same_as_its_file() {
     let plan = Plan::activate();

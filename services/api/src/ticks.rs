@@ -1,0 +1,40 @@
+//! `GET /v1/rollouts/{id}/ticks`: the ledger of an analysis, from which every verdict can be computed again.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use chassis::Core;
+use proto::http::{LedgerTick, Page};
+
+use crate::model::{Paging, bad_cursor};
+use crate::problem::{Answer, Refusal};
+use crate::rollouts::found;
+
+/// Before the hour that is tick 0.
+const BEGIN: i64 = -1;
+
+pub(crate) async fn page(
+    State(core): State<Core>,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Answer<Json<Page<LedgerTick>>> {
+    let limit = paging.limit()?;
+    let after = match &paging.cursor {
+        None => BEGIN,
+        Some(cursor) => cursor.parse().map_err(|_| bad_cursor())?,
+    };
+    let mut reader = core.store.page().await?;
+    let mut rows = reader.rows();
+    let row = found(&mut rows, &id).await?;
+    let mut ticks: BTreeMap<i64, LedgerTick> = BTreeMap::new();
+    for row in rows.ticks(&row.id, (after, limit)).await? {
+        let entry = serde_json::from_value(row.row)
+            .map_err(|cause| Refusal::unavailable(format!("tick {} of the ledger can't be read: {cause}", row.tick)))?;
+        let tick = ticks.entry(row.tick).or_insert(LedgerTick { tick: row.tick, candidate: None, stable: None });
+        if row.arm == "candidate" { tick.candidate = entry } else { tick.stable = entry }
+    }
+    let last = after.saturating_add(limit);
+    let cursor = ticks.contains_key(&last).then(|| last.to_string());
+    Ok(Json(Page { items: ticks.into_values().collect(), cursor }))
+}
