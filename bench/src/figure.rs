@@ -9,7 +9,7 @@ const BEGIN: &str = "<!-- figures begin -->";
 const END: &str = "<!-- figures end -->";
 
 /// One line of the sheet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Figure {
     /// What was measured.
     pub(crate) what: &'static str,

@@ -28,7 +28,7 @@ pub(crate) fn measure() -> anyhow::Result<Figure> {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(each(|at| table.find("localhost", &paths[at]).map_or(0, |served| served.arm_for(&keys[at]))));
-        floor.push(each(|at| judge::murmur3(keys[at].as_bytes()) as usize));
+        floor.push(each(|at| ::judge::murmur3(keys[at].as_bytes()) as usize));
     }
     let (ours, floor) = (median(&ours), median(&floor));
     Ok(Figure {

@@ -8,6 +8,7 @@ mod distributed;
 mod figure;
 mod floor;
 mod house;
+mod judge;
 mod lookup;
 mod memory;
 mod moves;
@@ -49,6 +50,8 @@ enum What {
     Lookup,
     /// Memory with 1,000 waiting rollouts
     Memory,
+    /// The judge alone: a tick, a rollout, a thousand simulated rollouts
+    Judge,
     /// Of processes over NATS and PostgreSQL: events, a backlog, the relay
     DistributedSteps,
     /// Of processes over NATS and PostgreSQL: how late deadlines fire
@@ -96,6 +99,7 @@ impl What {
             Self::Receivers => receivers::measure().await,
             Self::Proxy => proxy::measure().await,
             Self::Lookup => Ok(vec![lookup::measure()?]),
+            Self::Judge => judge::measure(),
             Self::Memory => Ok(vec![memory::measure().await?]),
             Self::DistributedSteps => distributed::steps().await,
             Self::DistributedDeadlines => distributed::deadlines().await,

@@ -21,7 +21,7 @@ pub(crate) fn run(
     let text = text_of(policy)?;
     let read = Policy::from_yaml(&text);
     if output == Output::Json {
-        screen.json(&report(&read)?)?;
+        screen.json(&report(&read, assumed)?)?;
         return Ok(if read.is_ok() { Exit::Done } else { Exit::Failed });
     }
     match read {
@@ -34,11 +34,8 @@ pub(crate) fn run(
             for note in grouped(&read.plan()?.notes) {
                 screen.line(format!("note: {note}"))?;
             }
-            if assumed.rate.is_some() {
-                let traffic = assumed.traffic(0.0).map_err(anyhow::Error::msg)?;
-                for warning in too_slow(&read.plan()?, &traffic) {
-                    screen.line(screen.paint(Tone::Careful, &format!("warning: {warning}")))?;
-                }
+            for warning in warnings(&read, assumed)? {
+                screen.line(screen.paint(Tone::Careful, &format!("warning: {warning}")))?;
             }
             Ok(Exit::Done)
         }
@@ -51,6 +48,14 @@ pub(crate) fn run(
             Ok(Exit::Failed)
         }
     }
+}
+
+/// What will not work with the traffic that is expected, if anybody said what that is.
+fn warnings(policy: &Policy, assumed: &Assumed) -> anyhow::Result<Vec<String>> {
+    if assumed.rate.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(too_slow(&policy.plan()?, &assumed.traffic(0.0).map_err(anyhow::Error::msg)?))
 }
 
 /// The steps that can't be decided in their time with this traffic, each with the rule that takes longest.
@@ -137,10 +142,10 @@ fn summary(name: &str, policy: &Policy) -> anyhow::Result<String> {
     Ok(format!("{name}: good, {steps} step{} and {checks} check{}", plural(steps), plural(checks)))
 }
 
-fn report(read: &Result<Policy, PolicyError>) -> anyhow::Result<serde_json::Value> {
+fn report(read: &Result<Policy, PolicyError>, assumed: &Assumed) -> anyhow::Result<serde_json::Value> {
     Ok(match read {
         Ok(policy) => {
-            json!({ "good": true, "problems": [], "notes": policy.plan()?.notes, "resolved": policy.table()? })
+            json!({ "good": true, "problems": [], "notes": policy.plan()?.notes, "warnings": warnings(policy, assumed)?, "resolved": policy.table()? })
         }
         Err(error) => json!({ "good": false, "problems": error.problems }),
     })

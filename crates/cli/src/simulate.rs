@@ -3,7 +3,8 @@
 use std::num::NonZero;
 
 use ::simulate::{Effect, End, Simulated, Traffic, needs, run};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use judge::Resolved;
 use rollout::Plan;
 use serde_json::json;
 
@@ -32,6 +33,7 @@ pub(crate) fn run_simulation(screen: Screen, asked: &SimulateArguments) -> anyho
     let checks =
         plan.checks.as_ref().context("the policy has no checks: nothing is judged, so nothing can be simulated")?;
     let traffic = asked.assumed.traffic(RATE).map_err(anyhow::Error::msg)?;
+    known(checks, &traffic, &asked.effect)?;
     let count = asked.rollouts.div_ceil(2);
     let kinds = [("healthy", Effect::default()), ("bad", asked.effect.clone())];
     let runs = kinds.map(|(told, effect)| Runs { told, all: rollouts(&plan, &traffic, &effect, (asked.seed, count)) });
@@ -57,6 +59,18 @@ pub(crate) fn run_simulation(screen: Screen, asked: &SimulateArguments) -> anyho
     Ok(Exit::Done)
 }
 
+/// Refuses names that no check reads: what is said of them would change nothing, silently.
+fn known(checks: &Resolved, traffic: &Traffic, effect: &Effect) -> anyhow::Result<()> {
+    let mut names: Vec<&str> = checks.checks.iter().filter_map(|check| check.kind.signal().observed()).collect();
+    names.dedup();
+    let said = traffic.observed.keys().chain(effect.observed.keys());
+    if let Some(name) = said.into_iter().find(|name| !names.contains(&name.as_str())) {
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        bail!("no check reads an observation `{name}`; this policy reads: {names} (and `errors`, `latency`)");
+    }
+    Ok(())
+}
+
 /// As many rollouts as are asked for, on all processors; the same seed gives the same ones.
 fn rollouts(plan: &Plan, traffic: &Traffic, effect: &Effect, (seed, count): (u64, u32)) -> Vec<Simulated> {
     let workers =
@@ -68,7 +82,10 @@ fn rollouts(plan: &Plan, traffic: &Traffic, effect: &Effect, (seed, count): (u64
     };
     let mut all: Vec<(u32, Simulated)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|worker| scope.spawn(move || part(worker))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     all.sort_by_key(|(at, _)| *at);
     all.into_iter().map(|(_, one)| one).collect()

@@ -47,7 +47,8 @@ pub fn judge(resolved: &Resolved, mut state: State, ticks: &[Tick]) -> (State, V
 pub fn replay<'a>(resolved: &'a Resolved, hour: &[Tick], ticks: &'a [Tick]) -> impl Iterator<Item = Verdict> + 'a {
     let (mut state, mut begin) = (seed(resolved, hour), 0);
     (0..ticks.len()).map(move |at| {
-        if ticks[at].step != ticks[begin].step {
+        let before = &ticks[at.saturating_sub(1)];
+        if ticks[at].step != before.step || ticks[at].elapsed_ms < before.elapsed_ms {
             begin = at;
         }
         let (next, verdict) = judge(resolved, std::mem::take(&mut state), &ticks[begin..=at]);
@@ -75,7 +76,9 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
     let newest = ticks.1;
     state.rules.resize_with(resolved.rules().count(), RuleState::default);
     state.counters.resize(resolved.counters.len(), 0);
-    let before = state.last.filter(|last| last.step == newest.step);
+    // A step that begins anew has its number still, and its time begins again.
+    let before = state.last.filter(|last| last.step == newest.step && last.elapsed_ms <= newest.elapsed_ms);
+    let enters_step = before.is_none() && state.last.is_some();
     if before.is_none() {
         enter_step(resolved, state);
     }
@@ -87,7 +90,7 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
     let now = advance(resolved, before, newest);
     let is_first_at_end = now.dwell_ended && !before.is_some_and(|before| before.dwell_ended);
     let since = before.map_or(0, |before| before.elapsed_ms);
-    accumulate(resolved, state, newest);
+    accumulate(resolved, state, newest, enters_step);
     state.last = Some(now);
     state.ticks = state.ticks.saturating_add(1);
     if newest.warmup {
@@ -101,17 +104,13 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
 }
 
 /// One tick of the sequential gates.
-fn accumulate(resolved: &Resolved, state: &mut State, newest: &Tick) {
+fn accumulate(resolved: &Resolved, state: &mut State, newest: &Tick, enters_step: bool) {
     let plan = &resolved.sequential;
     if plan.gates.is_empty() {
         return;
     }
-    let now = gate::Moment {
-        t: newest.tick,
-        warmup: newest.warmup,
-        stable_planned: newest.stable_planned,
-        enters_step: state.last.is_some_and(|last| last.step != newest.step),
-    };
+    let now =
+        gate::Moment { t: newest.tick, warmup: newest.warmup, stable_planned: newest.stable_planned, enters_step };
     let evidence = state.evidence.get_or_insert_with(|| Evidence::new(plan));
     evidence.fold(plan, (resolved.alpha, resolved.beta), newest, &now);
 }

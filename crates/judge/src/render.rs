@@ -5,7 +5,7 @@ use crate::check::limit::shortest;
 use crate::check::{Action, Comparator};
 use crate::resolved::Resolved;
 use crate::sequential::interval::Interval;
-use crate::verdict::{CheckResult, Comparison, Decision, Failures, Outcome, Verdict};
+use crate::verdict::{CheckResult, Comparison, Decision, Failures, GateEvidence, Outcome, Verdict};
 
 /// Below this size three decimals say too little.
 const SMALL: f64 = 0.001;
@@ -17,7 +17,9 @@ pub fn evidence(check: &CheckResult) -> Option<String> {
     let line = match (check.tolerance, sign(check.comparator)) {
         (Some(tolerance), _) => {
             let direction = if check.comparator.fears_decrease() { "below" } else { "above" };
-            format!("{direction} {}x stable", shortest_of(tolerance))
+            // Once degraded, only what is beyond the limit counts.
+            let line = if check.result == Outcome::Degraded { limit_factor(check) } else { tolerance };
+            format!("{direction} {}x stable", shortest_of(line))
         }
         (None, Some(sign)) => format!("{sign} {}", shortest(check.limit)),
         (None, None) => shortest(check.limit),
@@ -28,8 +30,11 @@ pub fn evidence(check: &CheckResult) -> Option<String> {
         (None, _, Some(value)) => format!(" (now {})", number(value)),
         (None, _, None) => String::new(),
     };
-    let limit = if check.comparator.fears_decrease() { 1.0 - check.limit } else { check.limit };
-    let last = if check.tolerance.is_some() { format!("; limit {}x", shortest_of(limit)) } else { String::new() };
+    let last = if check.tolerance.is_some() {
+        format!("; limit {}x", shortest_of(limit_factor(check)))
+    } else {
+        String::new()
+    };
     let needed =
         if found.odds_needed < f64::MAX { format!("; enough at {}", odds(found.odds_needed)) } else { String::new() };
     Some(format!("evidence {} that {} is {line}{now}{last}{needed}", odds(found.odds), check.metric))
@@ -47,6 +52,11 @@ pub fn outlook(check: &CheckResult) -> Option<String> {
         Some(samples) => format!("{proof}: about {samples} more samples of the candidate, if it is as good as stable"),
         None => proof,
     })
+}
+
+/// The limit of a relative rule as a factor on stable.
+fn limit_factor(check: &CheckResult) -> f64 {
+    if check.comparator.fears_decrease() { 1.0 - check.limit } else { check.limit }
 }
 
 /// Odds against what is tested.
@@ -75,6 +85,9 @@ pub fn render(resolved: &Resolved, verdict: &Verdict) -> Vec<String> {
     }
     let mut standing = verdict.checks.iter().filter(|check| check.result == Outcome::Breach).peekable();
     let Some(Failures { count, limit, .. }) = standing.peek().map(|check| check.failures) else { return issues };
+    if let Some(found) = standing.peek().and_then(|check| Some((&check.metric, check.evidence.as_ref()?))) {
+        return vec![earlier(found.0, found.1)];
+    }
     let metrics: Vec<&str> = standing.map(|check| check.metric.as_str()).collect();
     vec![format!("{count} failed rounds, limit {limit}: {}", metrics.join(", "))]
 }
@@ -107,8 +120,22 @@ fn broken(verdict: &Verdict) -> impl Iterator<Item = (&CheckResult, f64)> {
     verdict.checks.iter().filter(|check| check.breached).filter_map(|check| Some((check, check.value?)))
 }
 
+/// Of evidence over the whole rollout, when the present step does not show it.
+fn earlier(metric: &str, found: &GateEvidence) -> String {
+    format!("{metric}: evidence {} over the rollout", odds(found.odds))
+}
+
+/// Whether the step by itself is on the wrong side.
+fn shows(check: &CheckResult, value: f64) -> bool {
+    let line = if check.comparator.is_relative() { check.stable_value.unwrap_or(0.0) } else { check.limit };
+    if check.comparator.fears_decrease() { value <= line } else { value >= line }
+}
+
 fn issue(check: &CheckResult, value: f64, limit: &str) -> String {
     let metric = &check.metric;
+    if let Some(found) = check.evidence.as_ref().filter(|_| !shows(check, value)) {
+        return earlier(metric, found);
+    }
     if let Some(sign) = sign(check.comparator) {
         let direction = if check.comparator.fears_decrease() { "low" } else { "high" };
         return format!("{metric} too {direction}: {} {sign} {limit}", number(value));

@@ -166,6 +166,17 @@ impl Resolved {
         usize::try_from(index).ok().and_then(|index| self.steps.get(index)).copied().unwrap_or_default()
     }
 
+    /// The same with ticks of another length.
+    #[must_use]
+    pub fn at_tick(mut self, tick: Span) -> Self {
+        let blind: Vec<Option<Span>> =
+            self.sequential.gates.iter().map(|gate| Some(self.check_of(gate)?.max_blind)).collect();
+        for (gate, max_blind) in self.sequential.gates.iter_mut().zip(blind) {
+            gate.max_blind_ticks = max_blind.map_or(gate.max_blind_ticks, |span| ticks_of(span, tick));
+        }
+        Self { tick, ..self }
+    }
+
     /// The check that a gate is of.
     #[must_use]
     pub fn check_of(&self, gate: &Gate) -> Option<&ResolvedCheck> {
@@ -176,6 +187,11 @@ impl Resolved {
     pub(crate) fn rules(&self) -> impl Iterator<Item = (usize, &ResolvedCheck, &ResolvedRule)> {
         self.checks.iter().enumerate().flat_map(|(at, check)| check.rules.iter().map(move |rule| (at, check, rule)))
     }
+}
+
+/// How many ticks a length of time is, at least one.
+pub(crate) fn ticks_of(span: Span, tick: Span) -> u32 {
+    u32::try_from(span.0.div_ceil(tick.0.max(1))).unwrap_or(u32::MAX).max(1)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; a cast saturates above u64")]

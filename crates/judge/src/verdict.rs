@@ -143,6 +143,8 @@ pub enum Warning {
     AboveLastEdge,
     /// Sequential: stable should have traffic and has none, so the limit counts whoever is to blame.
     Unattributed,
+    /// Sequential: there are no two replicas of stable to estimate from how clumped counts are; 2 is taken.
+    DispersionUnknown,
     /// Sequential: the source gives no squares, so it takes more samples to decide.
     NoSquares,
 }
@@ -276,13 +278,13 @@ pub struct ClassEvidence {
     pub culprit: Option<String>,
 }
 
-/// Whether, and when, the step can be decided.
+/// When the step can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Power {
-    /// Samples of the candidate still needed until each rule is expected to be proved.
+    /// Samples of the candidate that the slowest rule still needs until it is expected to be proved.
     pub samples_needed: u64,
     /// Seconds that takes at the rate of this step so far.
-    pub eta_seconds: Option<u64>,
+    pub eta_seconds: u64,
 }
 
 /// The counter of failed rounds of a rule.

@@ -38,14 +38,18 @@ impl Measured {
 pub(crate) fn measure(metric: &Metric, window: Window, arm: Arm, ticks: (&[Tick], &Tick)) -> Option<Measured> {
     let (tail, newest) = ticks;
     let mut total: Option<Signal> = None;
-    let mut above = u64::MAX;
+    let (mut above, mut elapsed_ms) = (u64::MAX, newest.elapsed_ms);
     let mut kept: Vec<&Signal> = Vec::new();
     // Newest first, so that a tick which the tail repeats is seen once.
     for tick in std::iter::once(newest).chain(tail.iter().rev()) {
         if tick.tick >= above {
             continue;
         }
-        above = tick.tick;
+        // A step that began anew has its number still: what is before that is of another attempt.
+        if tick.step == newest.step && tick.elapsed_ms > elapsed_ms {
+            break;
+        }
+        (above, elapsed_ms) = (tick.tick, tick.elapsed_ms);
         if is_inside(tick, newest, window)
             && let Some(signal) = tick.arm(arm).get(metric.signal())
         {

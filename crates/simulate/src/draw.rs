@@ -64,7 +64,7 @@ impl Arm {
             }
             let items = traffic.items(name, matches!(check.kind, Metric::Proportion { .. }));
             let factor = effect.observed.get(name).copied().unwrap_or(1.0);
-            observed.push((signal.clone(), kind(Items { mean: items.mean * factor, ..items })));
+            observed.push((signal.clone(), kind(items, factor)));
         }
         let requests = if read.is_empty() {
             Requests::Counted(Poisson::new(requests))
@@ -128,18 +128,23 @@ impl Kind {
     }
 }
 
-/// Zeros and ones, or values in cells of a normal distribution cut at 0 and at four standard deviations; scores at 1.
-fn kind(items: Items) -> Kind {
-    let Some(sd) = items.sd else { return Kind::Share(items.mean.clamp(0.0, 1.0)) };
-    let most = if items.mean <= 1.0 && items.mean + sd > 0.5 { 1.0 } else { items.mean + 4.0 * sd };
+/// Zeros and ones, or values in cells of a normal distribution cut at 0 and at four standard deviations, scores at 1; stretched so
+/// that their mean is what was said, times the factor.
+fn kind(items: Items, factor: f64) -> Kind {
+    let Some(sd) = items.sd else { return Kind::Share((items.mean * factor).clamp(0.0, 1.0)) };
+    let most = if items.is_score() { 1.0 } else { items.mean + 4.0 * sd };
     let width = most / f64::from(VALUE_CELLS);
     let below = |x: f64| 0.5 * erfc(-(x - items.mean) / (sd * std::f64::consts::SQRT_2));
-    let whole = (below(most) - below(0.0)).max(SHARE_MIN);
     let cell = |at: u32| {
         let (low, high) = (f64::from(at) * width, f64::from(at + 1) * width);
-        (low + width / 2.0, (below(high) - below(low)) / whole)
+        (low + width / 2.0, below(high) - below(low))
     };
-    Kind::Values((0..VALUE_CELLS).map(cell).filter(|(_, share)| *share > SHARE_MIN).collect())
+    let cells: Vec<(f64, f64)> = (0..VALUE_CELLS).map(cell).filter(|(_, share)| *share > SHARE_MIN).collect();
+    let (sum, whole) =
+        cells.iter().fold((0.0, 0.0), |(sum, whole), (value, share)| (sum + value * share, whole + share));
+    let stretch = if sum > 0.0 { items.mean * factor * whole / sum } else { 1.0 };
+    let top = if items.is_score() { 1.0 } else { f64::INFINITY };
+    Kind::Values(cells.into_iter().map(|(value, share)| ((value * stretch).min(top), share / whole)).collect())
 }
 
 /// The shares of a lognormal distribution in the cells that routers count into.

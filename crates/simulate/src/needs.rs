@@ -73,7 +73,7 @@ fn need(resolved: &Resolved, gate: &Gate, traffic: &Traffic, share: f64) -> Opti
     let observed = channel.signal.observed();
     let part = if observed.is_some() { traffic.observed_share } else { 1.0 };
     let phi = match gate.phi {
-        Dispersed::Stated(phi) => phi,
+        Dispersed::Stated(phi) | Dispersed::Assumed(phi) => phi,
         Dispersed::Estimated(_) => 1.0,
     };
     let is_share = matches!(check.kind, judge::Metric::Proportion { .. });
@@ -113,11 +113,11 @@ fn need(resolved: &Resolved, gate: &Gate, traffic: &Traffic, share: f64) -> Opti
             }
         }
     };
-    let by_test = samples(Goal::Accept { beta: resolved.beta }, &expected, phi).n90;
-    // Two arms without a bad event are proved against the floor alone.
-    let by_floor = gate
-        .floor
-        .map(|p0| samples(Goal::Accept { beta: resolved.beta / 2.0 }, &Expected::Share { p: bad(), p0 }, phi).n90);
+    // With a floor the proof is the mean of two, either of which has to carry both.
+    let beta = if gate.floor.is_some() { resolved.beta / 2.0 } else { resolved.beta };
+    let needed = |expected: &Expected| samples(Goal::Accept { beta }, expected, phi).n90;
+    let by_test = needed(&expected);
+    let by_floor = gate.floor.map(|p0| needed(&Expected::Share { p: bad(), p0 }));
     let least = by_test.min(by_floor.unwrap_or(f64::INFINITY));
     Some((check.metric.clone(), Items { requests: least / part, part }))
 }

@@ -52,6 +52,7 @@ pub fn run(plan: &Plan, traffic: &Traffic, effect: &Effect, number: u64) -> Simu
         simulated.step = at;
         if !step.judged {
             simulated.seconds += seconds(step.dwell.ms());
+            simulated.steps.push(seconds(step.dwell.ms()));
             continue;
         }
         let share = f64::from(step.split.candidates().basis_points()) / f64::from(rollout::WHOLE);

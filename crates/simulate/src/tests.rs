@@ -4,19 +4,8 @@ use rollout::{Plan, Policy};
 
 use crate::{Effect, End, Simulated, Traffic, run};
 
-/// The twelve gates of the reference scenarios, requests independent.
-const TWELVE: &str = r#"
-steps: [{split: 5, dwell: 30m}, {split: 25, dwell: 1h}, {split: 50, dwell: 2h}, {split: 100}]
-checks:
-  - {metric: error_rate, rules: {max_relative_increase: 2.0, max_absolute: 0.05, floor: none}, phi: 1}
-  - {metric: p95_latency_ms, rules: {max_relative_increase: 1.5, max_absolute: 5000}, phi: 1}
-  - {metric: p99_latency_ms, rules: {max_relative_increase: 1.5}, phi: 1}
-  - {metric: hallucination_rate, rules: {max_relative_increase: 1.6, max_absolute: 0.08, floor: none}}
-  - {metric: task_success_rate, rules: {max_relative_decrease: 0.1, min_absolute: "0.9"}}
-  - {metric: quality_score, rules: {max_relative_decrease: 0.05}, hi: 1}
-  - {metric: avg_cost_usd, rules: {max_relative_increase: 1.2, max_absolute: 0.1}, hi: 0.2}
-warmup: 0s
-"#;
+/// The twelve gates of the reference scenarios.
+const TWELVE: &str = include_str!("../twelve.yaml");
 
 /// The length of a tick, in seconds.
 const TICK: f64 = 15.0;
@@ -106,10 +95,26 @@ fn a_threshold_looked_at_often_takes_healthy_versions_back_and_evidence_does_not
 
 #[test]
 fn needs_are_told_before_anything_starts() {
-    let plan = plan(Policy::preset("agent-default").unwrap());
-    let needs = crate::needs(&plan, &Traffic { requests_per_second: 3.0, ..Traffic::default() });
-    let slowest = needs.iter().filter(|need| need.step == 0).max_by(|a, b| a.seconds.total_cmp(&b.seconds)).unwrap();
-    // The 90 % figure of the reference, twice for the dispersion that routers can't tell.
-    assert_eq!((slowest.metric.as_str(), slowest.requests.round()), ("error_rate", 5070.0));
-    assert!(!slowest.is_decidable());
+    let slow = Traffic { requests_per_second: 3.0, ..Traffic::default() };
+    let needs = crate::needs(&plan(TWELVE), &slow);
+    let errors =
+        needs.iter().find(|need| need.step == 0 && need.metric == "error_rate" && need.requests > 2000.0).unwrap();
+    // The 90 % figure of the reference.
+    assert_eq!(errors.requests.round(), 2535.0);
+    assert!(!errors.is_decidable() && (errors.seconds - 2534.83 / 0.15).abs() < 1.0);
+}
+
+#[test]
+fn observations_have_the_mean_that_was_said() {
+    let plan = plan(TWELVE);
+    let (resolved, traffic) = (plan.checks.as_ref().unwrap(), Traffic::default());
+    let effect = Effect { observed: [("cost_usd".to_owned(), 1.2)].into(), ..Effect::default() };
+    let mut chance = rand_pcg::rand_core::SeedableRng::seed_from_u64(1);
+    let signals = crate::draw::Arm::new(resolved, &traffic, &effect, 2e6).draw(&mut chance);
+    let mean = |name: &str| match &signals[&judge::SignalName::observation(name)] {
+        judge::Signal::Mean { n, s1, .. } => s1 / n,
+        other => panic!("{other:?}"),
+    };
+    assert!((mean("cost_usd") - 0.024).abs() < 1e-4, "{}", mean("cost_usd"));
+    assert!((mean("quality_score") - 0.85).abs() < 2e-3, "{}", mean("quality_score"));
 }

@@ -39,6 +39,13 @@ pub struct Effect {
     pub observed: BTreeMap<String, f64>,
 }
 
+impl Items {
+    /// Whether they look like scores, which are at most 1.
+    pub(crate) fn is_score(self) -> bool {
+        self.sd.is_some_and(|sd| self.mean <= 1.0 && self.mean + sd > 0.5)
+    }
+}
+
 impl Default for Traffic {
     /// A hundred requests a second, 1 % failures, 800 ms, observations of one request in ten.
     fn default() -> Self {

@@ -83,7 +83,7 @@ async fn promotion_of(core: &Core, event: Event) -> Answer<Taken> {
         .map_err(in_data)?;
     let is_new = core.store.page().await?.rows().rollout(&rollout_id).await?.is_none();
     if is_new {
-        promotion::check(core, &asked).await.map_err(in_data)?;
+        promotion::check(core, &asked, &rollout_id).await.map_err(in_data)?;
     }
     Ok(Taken { message: Message::VersionPromote(asked), rollout_id, is_new })
 }

@@ -45,7 +45,7 @@ pub(crate) async fn promote(
         requested_by: Some(new.requested_by.unwrap_or_else(|| "local".to_owned())),
         reason: new.reason,
     };
-    let found = check(&core, &message).await?;
+    let found = check(&core, &message, &RolloutId::of("", "")).await?;
     if asking.dry_run {
         return Ok(Json(dry_run(&core, message, found).await?).into_response());
     }
@@ -120,12 +120,12 @@ pub(crate) fn check_words(policy: Option<&Value>, requested_by: Option<&str>, re
     bounded("reason", reason, REASON_BYTES_MAX)
 }
 
-pub(crate) async fn check(core: &Core, message: &VersionPromote) -> Answer<Promotable> {
+/// Whether a promote can be said; `own` is the rollout that it would be, which is none that is in its way.
+pub(crate) async fn check(core: &Core, message: &VersionPromote, own: &RolloutId) -> Answer<Promotable> {
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let found = promotable(&mut rows, message, core.prometheus.as_ref()).await?.map_err(|refused| refusal(&refused))?;
-    let nobody = RolloutId::of("", "");
-    let live = rows.live(&message.tenant, &message.model, &nobody).await?;
+    let live = rows.live(&message.tenant, &message.model, own).await?;
     match live {
         Some((id, stage)) if found.when_live == WhenLive::Reject => {
             let detail = format!(

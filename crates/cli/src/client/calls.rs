@@ -13,8 +13,8 @@ use super::{Client, Error, Written, escaped};
 /// Items of a listing that are not asked to be fewer.
 const ITEMS_MAX: usize = 1_000;
 
-/// Ticks of a ledger: three weeks of them, one each 15 s.
-const TICKS_MAX: usize = 120_000;
+/// Ticks of a ledger: five weeks of them, one each 15 s.
+const TICKS_MAX: usize = 200_000;
 
 impl Client {
     /// Whether the server can be given work.

@@ -34,7 +34,8 @@ pub(crate) async fn run(
     let resolved = other.unwrap_or(said);
     let verdicts: Vec<Verdict> = replay(&resolved, &hour, &ticks).collect();
     let replayed = Replayed { resolved, verdicts, ticks };
-    let differs = if is_other { None } else { difference(&rollout, &replayed) };
+    let compared = rollout.verdict.as_ref().filter(|_| !is_other);
+    let differs = compared.and_then(|said| difference(said, &replayed));
     if output == Output::Json {
         screen.json(&json!({ "rollout_id": rollout.id, "differs": differs, "verdicts": replayed.verdicts }))?;
         return Ok(if differs.is_some() { Exit::Failed } else { Exit::Done });
@@ -43,6 +44,9 @@ pub(crate) async fn run(
     screen.line(end(&rollout, &replayed, is_other))?;
     match &differs {
         _ if is_other => {}
+        None if compared.is_none() => {
+            screen.line("nothing was said since the step began, so there is nothing to compare")?;
+        }
         None => screen.line(screen.paint(Tone::Good, "the last verdict is bit for bit the one that was said"))?,
         Some(what) => {
             screen.line(screen.paint(Tone::Bad, &format!("what was said is not what the ledger gives: {what}")))?;
@@ -69,12 +73,11 @@ async fn ledger(client: &Client, rollout: &RolloutView) -> anyhow::Result<(Vec<T
 fn judged_by(policy: &str, said: &Resolved) -> anyhow::Result<Resolved> {
     let plan = lint::plan_of(policy)?;
     let other = plan.checks.with_context(|| format!("{policy} judges nothing"))?;
-    Ok(Resolved { steps: said.steps.clone(), tick: said.tick, ..other })
+    Ok(Resolved { steps: said.steps.clone(), ..other }.at_tick(said.tick))
 }
 
 /// What the last verdict that was said has and the ledger does not give. What was asked of a metrics store is not the judge's.
-fn difference(rollout: &RolloutView, replayed: &Replayed) -> Option<String> {
-    let said = rollout.verdict.as_ref()?;
+fn difference(said: &Verdict, replayed: &Replayed) -> Option<String> {
     let Some(again) = replayed.verdicts.iter().find(|verdict| verdict.tick == said.tick) else {
         return Some(format!("tick {} is missing", said.tick));
     };

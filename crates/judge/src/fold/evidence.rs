@@ -4,10 +4,11 @@ use libm::log;
 
 use crate::check::{Action, Method};
 use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule};
+use crate::sequential::dispersion::Dispersion;
 use crate::sequential::fold::{Class, Evidence};
 use crate::sequential::gate::{Attribution, Moment};
 use crate::sequential::outlook;
-use crate::sequential::plan::{Gate, Test, View};
+use crate::sequential::plan::{Dispersed, Gate, Test, View};
 use crate::sequential::{interval, numbers, standing as gates};
 use crate::settings::Baseline;
 use crate::state::{Round, State};
@@ -80,8 +81,20 @@ pub(super) fn warnings(resolved: &Resolved, state: &State, rule: usize) -> Vec<W
         .and_then(|evidence| evidence.gates.get(at))
         .is_some_and(|known| known.attribution == Attribution::Blind);
     let view = resolved.sequential.channels.get(gate.channel).map(|channel| channel.view);
-    let is_squareless = matches!(view, Some(View::Sums { squareless: Some(_), .. }));
-    let found = [(is_alone, Warning::Unattributed), (is_squareless, Warning::NoSquares)];
+    let is_squareless = matches!(view, Some(View::Sums { squareless: true, .. }));
+    let is_unknown = match gate.phi {
+        Dispersed::Stated(_) => false,
+        Dispersed::Assumed(_) => true,
+        Dispersed::Estimated(of) => {
+            let known = state.evidence.as_ref().and_then(|evidence| evidence.dispersions.get(of));
+            !known.is_some_and(Dispersion::has_replicates)
+        }
+    };
+    let found = [
+        (is_alone, Warning::Unattributed),
+        (is_squareless, Warning::NoSquares),
+        (is_unknown, Warning::DispersionUnknown),
+    ];
     found.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning).collect()
 }
 
@@ -105,20 +118,22 @@ pub(super) fn classes(resolved: &Resolved, state: &State) -> Vec<ClassEvidence> 
     [(Class::Rollback, Action::Rollback), (Class::Hold, Action::Hold)].into_iter().filter_map(class).collect()
 }
 
-/// What it still takes until every rule is expected to be proved.
-pub(super) fn power(checks: &[CheckResult], elapsed_ms: i64) -> Option<Power> {
-    let open = checks.iter().filter(|check| check.action != Action::Report);
-    let most = |best: Option<(u64, Option<u64>)>, check: &CheckResult| {
-        let needed = check.evidence.as_ref().and_then(|evidence| evidence.samples_needed)?;
-        let per_second = check.n_candidate.unwrap_or(0.0) * 1000.0 / elapsed_ms.max(1) as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; a cast saturates")]
-        let seconds = (per_second > 0.0).then(|| (needed as f64 / per_second).ceil() as u64);
-        let slower = best.is_none_or(|(_, known)| known.zip(seconds).is_some_and(|(known, seconds)| seconds > known));
-        if slower { Some((needed, seconds)) } else { best }
+/// What it still takes until every rule is expected to be proved; none if that can't be told of each. `judged_ms` is the time of this
+/// step that counted.
+pub(super) fn power(checks: &[CheckResult], judged_ms: i64, beta: f64) -> Option<Power> {
+    let is_open = |check: &&CheckResult| {
+        let is_counted = check.action != Action::Report && check.result != Outcome::NotApplicable;
+        is_counted && check.evidence.is_some_and(|found| found.accepted < 1.0 / beta)
     };
-    let found =
-        open.filter(|check| check.evidence.is_some_and(|found| found.samples_needed.is_some())).fold(None, most);
-    found.map(|(samples_needed, eta_seconds)| Power { samples_needed, eta_seconds })
+    let needs = checks.iter().filter(is_open).map(|check| {
+        let needed = check.evidence.as_ref()?.samples_needed?;
+        let per_second = check.n_candidate.filter(|n| *n > 0.0)? * 1000.0 / judged_ms.max(1) as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; a cast saturates")]
+        let seconds = (needed as f64 / per_second).ceil() as u64;
+        Some(Power { samples_needed: needed, eta_seconds: seconds })
+    });
+    let slowest = |best: Power, next: Power| if next.eta_seconds > best.eta_seconds { next } else { best };
+    needs.collect::<Option<Vec<_>>>()?.into_iter().reduce(slowest)
 }
 
 /// The gate of a rule that the sequential method judges in this step.

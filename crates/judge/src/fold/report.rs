@@ -31,7 +31,11 @@ pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
         reason: reason(ruling, &checks),
         action: ruling.action,
         evidence: evidence::classes(resolved, state),
-        power: evidence::power(&checks, clock.elapsed_ms),
+        power: evidence::power(
+            &checks,
+            clock.elapsed_ms.saturating_sub(step.warmup.ms()).saturating_sub(clock.held_ms),
+            resolved.beta,
+        ),
         checks,
         window: progress(clock, last, step.warmup.ms()),
         engine: ENGINE.to_owned(),
@@ -95,7 +99,7 @@ pub(super) fn standing(
     troubled(state, check, result)
 }
 
-/// A result, unless its source is in trouble. What was proved before is not taken back.
+/// A result, unless its source is in trouble: whatever was proved before, nothing passes meanwhile.
 fn troubled(state: &State, check: &ResolvedCheck, result: (Outcome, Option<Reason>)) -> (Outcome, Option<Reason>) {
     let trouble = state.troubles.get(check.kind.signal());
     match trouble.map(|troubled| troubled.trouble.result(troubled.for_ms >= check.max_blind.ms())) {

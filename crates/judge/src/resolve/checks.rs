@@ -16,6 +16,9 @@ const GROUP_BYTES_MAX: usize = 63;
 const GAUGE: &str =
     "gauge has no sample size, give numerator and denominator (`bad` or `good`, and `total`), or write `threshold`";
 
+/// The largest bound of a mean: squares of more would leave what a float can hold.
+const BOUND_MAX: f64 = 1e12;
+
 const MIN_SAMPLES: u64 = 50;
 const INTERVAL: Span = Span::from_secs(60);
 const WINDOW: Span = Span::from_secs(300);
@@ -126,8 +129,8 @@ fn modifiers(path: &str, check: &Check, method: Method, findings: &mut Findings)
         findings.refuse(format!("{path}.phi"), format!("{phi} is below 1 or no number: write `auto` or 1"));
     }
     for (name, bound) in [("lo", &check.lo), ("hi", &check.hi)] {
-        if bound.as_ref().is_some_and(|bound| !bound.value.is_finite()) {
-            findings.refuse(format!("{path}.{name}"), "a bound must be a finite number");
+        if bound.as_ref().is_some_and(|bound| bound.value.is_nan() || bound.value.abs() > BOUND_MAX) {
+            findings.refuse(format!("{path}.{name}"), "a bound must be a number of at most 1e12 in size");
         }
     }
     if let (Some(Limit { value: lo, .. }), Some(Limit { value: hi, .. })) = (&check.lo, &check.hi)

@@ -3,8 +3,9 @@
 use super::Findings;
 use crate::check::{Action, Attribution, Check, Comparator, Floor, Limit, Method, Phi, RuleSet, Rules};
 use crate::metric::{Metric, SignalName};
-use crate::resolved::{ResolvedCheck, ResolvedRule};
+use crate::resolved::{ResolvedCheck, ResolvedRule, ticks_of};
 use crate::sequential::Bad;
+use crate::sequential::fold::PHI_UNKNOWN;
 use crate::sequential::plan::{Channel, Dispersed, Gate, Items, Plan, Replicates, Test, View, normalised, tolerance};
 use crate::span::Span;
 
@@ -16,9 +17,6 @@ pub(super) const SENSITIVITY: f64 = 0.15;
 
 /// Shares of bad events that are harmless whatever stable has: of requests, and of judged items.
 const FLOORS: (f64, f64) = (0.001, 0.01);
-
-/// How clumped counts are taken to be where that can't be estimated: routers spread over all replicas, so they are none themselves.
-const PHI_UNKNOWN: f64 = 2.0;
 
 /// The gates of all sequential checks. `checks` and `resolved` are the same, as written and filled in.
 pub(super) fn plan(checks: &[Check], resolved: &[ResolvedCheck], tick: Span, findings: &mut Findings) -> Plan {
@@ -61,8 +59,12 @@ fn gate(
     let phi = match check.phi {
         Some(Phi::Fixed(phi)) => Dispersed::Stated(phi),
         _ if !counts || resolved.kind.is_judged() => Dispersed::Stated(1.0),
-        _ if resolved.query.is_none() => Dispersed::Stated(PHI_UNKNOWN),
-        _ => Dispersed::Estimated(replicates(plan, channel, test)),
+        // Routers spread over all replicas, so they are none of each other.
+        _ if resolved.query.is_none() => Dispersed::Assumed(PHI_UNKNOWN),
+        _ => Dispersed::Estimated({
+            let counted = counted(plan, &resolved.kind, channel);
+            replicates(plan, counted, test)
+        }),
     };
     let floors = if resolved.kind.is_judged() { FLOORS.1 } else { FLOORS.0 };
     let floor = match &set.floor {
@@ -82,7 +84,7 @@ fn gate(
         phi,
         action: resolved.action,
         min_samples: resolved.min_samples,
-        max_blind_ticks: u32::try_from(resolved.max_blind.0.div_ceil(tick.0.max(1))).unwrap_or(u32::MAX).max(1),
+        max_blind_ticks: ticks_of(resolved.max_blind, tick),
     }
 }
 
@@ -97,11 +99,13 @@ fn test(check: &Check, kind: &Metric, rule: &ResolvedRule) -> (Test, View, f64) 
         binary,
     };
     let bounds = items(false).hi.map(|hi| (items(false).lo, hi));
-    let sums = View::Sums { complement: false, squareless: bounds.filter(|_| check.query.is_some()) };
+    let sums = View::Sums { complement: false, bounds, squareless: check.query.is_some() };
     match (kind, rule.comparator) {
-        (Metric::Proportion { complement, .. }, Comparator::RelativeDecrease) => {
-            (Test::MeanRatio(items(true)), View::Sums { complement: *complement, squareless: None }, 1.0 - rule.limit)
-        }
+        (Metric::Proportion { complement, .. }, Comparator::RelativeDecrease) => (
+            Test::MeanRatio(items(true)),
+            View::Sums { complement: *complement, bounds: Some((0.0, 1.0)), squareless: false },
+            1.0 - rule.limit,
+        ),
         (Metric::Proportion { complement, .. }, Comparator::RelativeIncrease) => {
             (Test::Ratio, View::Events { complement: *complement }, rule.limit)
         }
@@ -127,6 +131,16 @@ fn channel(plan: &mut Plan, signal: &SignalName, view: View) -> usize {
         plan.channels.push(channel);
         plan.channels.len() - 1
     })
+}
+
+/// Where replicas are counted: bad events also where a gate reads the sums of good ones.
+fn counted(plan: &mut Plan, kind: &Metric, channel: usize) -> usize {
+    match kind {
+        Metric::Proportion { signal, complement } if matches!(plan.channels[channel].view, View::Sums { .. }) => {
+            self::channel(plan, signal, View::Events { complement: *complement })
+        }
+        _ => channel,
+    }
 }
 
 /// One estimate for each channel, and for each quantile of a histogram: at the edge of its relative gate, if it has one.
@@ -176,6 +190,9 @@ pub(super) fn obstacle(check: &Check, kind: &Metric) -> Option<String> {
     if let Some((name, _)) = idle(check).into_iter().find(|(_, given)| *given) {
         return Some(format!("`{name}` is of that method"));
     }
+    if has_no_ratio(check, kind) {
+        return Some("the sequential one compares with stable only what is never below 0".to_owned());
+    }
     if is_unbounded(check, kind) {
         return Some("the sequential one needs `hi`, the largest value that can be".to_owned());
     }
@@ -192,6 +209,12 @@ pub(super) fn refusals(path: &str, check: &Check, kind: &Metric, findings: &mut 
     if is_unbounded(check, kind) {
         let sentence = "the sequential method needs the largest value that can be: write it, such as hi: 1, or `method: threshold`";
         findings.refuse(field("hi"), sentence);
+    }
+    if has_no_ratio(check, kind) {
+        findings.refuse(
+            field("lo"),
+            "below 0 there is no ratio to stable: write an absolute limit, or `method: threshold`",
+        );
     }
     for (at, set) in check.rules.sets().iter().enumerate() {
         let path = match &check.rules {
@@ -219,6 +242,14 @@ const fn idle(check: &Check) -> [(&'static str, bool); 5] {
 
 const fn is_unbounded(check: &Check, kind: &Metric) -> bool {
     matches!(kind, Metric::Mean { .. }) && check.hi.is_none()
+}
+
+/// Whether a mean that may be negative is to be compared with stable: a factor would turn its direction around.
+fn has_no_ratio(check: &Check, kind: &Metric) -> bool {
+    let mut limits = check.rules.sets().iter().flat_map(RuleSet::limits);
+    matches!(kind, Metric::Mean { .. })
+        && check.lo.as_ref().is_some_and(|lo| lo.value < 0.0)
+        && limits.any(|(name, _)| name.comparator().is_relative())
 }
 
 /// Why no test of the sequential method fits a limit.

@@ -6,6 +6,9 @@ use crate::edges::LATENCY_EDGES_MS;
 use crate::metric::Metric;
 use crate::resolved::ResolvedRule;
 
+/// Weights that people may mean; between more extreme ones nothing is left of the lighter.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
+
 /// Guards the ceiling of `1/(1-q)` against rounding: 1/(1-0.95) is a little above 20.
 const CEILING_SLACK: f64 = 1e-9;
 
@@ -17,8 +20,8 @@ pub(super) fn resolve(path: &str, check: &Check, kind: Option<&Metric>, findings
             Rules::List(_) => format!("{path}.rules[{at}]"),
         };
         let floor = floor(&path, set, findings);
-        if set.weight.is_some_and(|weight| !(weight > 0.0 && weight.is_finite())) {
-            findings.refuse(format!("{path}.weight"), "a weight must be above 0: write 15");
+        if set.weight.is_some_and(|weight| !WEIGHTS.contains(&weight)) {
+            findings.refuse(format!("{path}.weight"), "a weight must be above 0, 0.001 to 1000: write 15");
         }
         if set.limits().next().is_none() {
             findings.refuse(path.clone(), "no limit: write one such as max_absolute: 0.05");

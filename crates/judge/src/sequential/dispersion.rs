@@ -26,6 +26,8 @@ pub(crate) struct Dispersion {
     keys: Vec<u32>,
     /// Whether there are so many series that each goes to the group of its hash.
     is_hashed: bool,
+    /// Whether any tick had two series.
+    is_replicated: bool,
 }
 
 /// One block length.
@@ -44,6 +46,7 @@ struct Block {
 impl Dispersion {
     /// Learns one tick of the stable arm: each series by the hash of its key. Nothing at all is learned too: the blocks go on.
     pub(crate) fn learn(&mut self, series: impl Iterator<Item = (u32, Events)> + Clone) {
+        self.is_replicated |= is_replicated(series.clone());
         self.know(series.clone().map(|(key, _)| key));
         for (key, events) in series {
             let group = self.group(key);
@@ -69,6 +72,11 @@ impl Dispersion {
     /// The estimate: 1 unless a block length proves more.
     pub(crate) fn phi(&self) -> f64 {
         self.blocks.iter().filter(|block| block.is_proof()).map(|block| block.x2 / block.df).fold(1.0, f64::max)
+    }
+
+    /// Whether anything can be estimated: there were two series at once.
+    pub(crate) const fn has_replicates(&self) -> bool {
+        self.is_replicated
     }
 
     fn know(&mut self, keys: impl Iterator<Item = u32>) {
@@ -107,8 +115,13 @@ impl Dispersion {
     #[cfg(test)]
     pub(crate) fn of_sums(sums: [(f64, f64); LENGTHS.len()]) -> Self {
         let blocks = sums.map(|(x2, df)| Block { x2, df, ..Block::default() });
-        Self { blocks, ..Self::default() }
+        Self { is_replicated: sums.iter().any(|(_, df)| *df > 0.0), blocks, ..Self::default() }
     }
+}
+
+/// Whether there are two series in one tick.
+pub(crate) fn is_replicated(mut series: impl Iterator<Item = (u32, Events)>) -> bool {
+    series.nth(1).is_some()
 }
 
 impl Block {

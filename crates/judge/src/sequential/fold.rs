@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bets::{Past, Side, edge_of};
-use super::dispersion::Dispersion;
+use super::dispersion::{Dispersion, is_replicated};
 use super::gate::{GateState, Moment};
 use super::learned::{Learned, OBSERVATIONS_MIN};
 use super::numbers::{Numbers, series};
@@ -14,6 +14,9 @@ use crate::check::Action;
 use crate::metric::SignalName;
 use crate::signal::{Signals, add_signal};
 use crate::tick::Tick;
+
+/// How clumped counts are taken to be where nothing tells.
+pub(crate) const PHI_UNKNOWN: f64 = 2.0;
 
 /// Edges are picked anew after this many ticks.
 const REPICK_TICKS: u64 = 20;
@@ -67,9 +70,8 @@ impl Evidence {
         let mut evidence = Self::new(plan);
         for tick in ticks {
             for (learned, channel) in evidence.learned.iter_mut().zip(&plan.channels) {
-                let numbers = Numbers::of(channel, tick);
-                learned.cut(&numbers);
-                learned.learn(&numbers);
+                learned.cut(&Numbers::of(channel, tick, learned.edges()));
+                learned.learn(&Numbers::of(channel, tick, learned.edges()));
             }
         }
         evidence.pick_edges(plan);
@@ -89,9 +91,11 @@ impl Evidence {
             self.pick_edges(plan);
         }
         self.phi.clear();
-        self.phi.extend(plan.gates.iter().map(|gate| phi(gate, &self.dispersions)));
+        for gate in &plan.gates {
+            self.phi.push(self.dispersed(plan, gate, tick));
+        }
         for (learned, channel) in self.learned.iter_mut().zip(&plan.channels) {
-            learned.cut(&Numbers::of(channel, tick));
+            learned.cut(&Numbers::of(channel, tick, learned.edges()));
         }
         for ((state, gate), phi) in self.gates.iter_mut().zip(&plan.gates).zip(&self.phi) {
             if gate.is_relative() && !now.stable_planned {
@@ -105,7 +109,8 @@ impl Evidence {
                 Test::Mean(items) | Test::MeanRatio(items) => learned.scale(items),
                 _ => None,
             };
-            let (numbers, past) = (Numbers::of(channel, tick), Past { learned, scale, phi: *phi, alpha, beta });
+            let numbers = Numbers::of(channel, tick, learned.edges());
+            let past = Past { learned, scale, phi: *phi, alpha, beta };
             state.see(gate, &numbers, now);
             state.attribute(gate, &numbers, now);
             state.update(gate, &numbers, &past, now);
@@ -176,31 +181,49 @@ impl Evidence {
 
     fn learn(&mut self, plan: &Plan, tick: &Tick) {
         for (learned, channel) in self.learned.iter_mut().zip(&plan.channels) {
-            learned.learn(&Numbers::of(channel, tick));
+            learned.learn(&Numbers::of(channel, tick, learned.edges()));
         }
         self.learn_dispersion(plan, tick);
     }
 
     fn learn_dispersion(&mut self, plan: &Plan, tick: &Tick) {
         for at in 0..self.dispersions.len() {
-            let Replicates { channel, gate } = plan.dispersions[at];
-            let edge = gate.and_then(|gate| self.counting_edge(plan, gate));
-            let series = series(&plan.channels[channel], tick, edge);
-            self.dispersions[at].learn(series);
+            let replicates = plan.dispersions[at];
+            let edge = replicates.gate.and_then(|gate| counting_edge(&self.gates, &self.learned, (plan, gate)));
+            let known = self.learned.get(replicates.channel).and_then(Learned::edges);
+            self.dispersions[at].learn(series(&plan.channels[replicates.channel], tick, (edge, known)));
         }
     }
 
-    /// The edge above which a quantile gate counts now.
-    fn counting_edge(&self, plan: &Plan, gate: usize) -> Option<usize> {
-        let (spec, state) = (plan.gates.get(gate)?, self.gates.get(gate)?);
-        match spec.test {
-            Test::QuantileRatio { .. } => state.edges.map(|[tolerance, _]| tolerance.at),
-            Test::Quantile { .. } => {
-                let (edges, _) = self.learned.get(spec.channel)?.histogram()?;
-                edge_of(edges, spec.limit, Side::Bet)
-            }
-            _ => None,
-        }
+    /// The dispersion of a gate, from the past. Without replicates the estimate could only be 1, which would be too sure; whether there
+    /// are any is a matter of exposure, which may be known.
+    fn dispersed(&self, plan: &Plan, gate: &Gate, tick: &Tick) -> f64 {
+        let at = match gate.phi {
+            Dispersed::Stated(phi) | Dispersed::Assumed(phi) => return phi,
+            Dispersed::Estimated(at) => at,
+        };
+        let (Some(known), Some(replicates)) = (self.dispersions.get(at), plan.dispersions.get(at)) else {
+            return PHI_UNKNOWN;
+        };
+        let now = || series(&plan.channels[replicates.channel], tick, self.counting(plan, *replicates));
+        let has_replicates = known.has_replicates() || is_replicated(now());
+        if has_replicates { known.phi() } else { PHI_UNKNOWN }
+    }
+
+    /// The edge above which replicates are counted now, among the edges that are known.
+    fn counting(&self, plan: &Plan, replicates: Replicates) -> (Option<usize>, Option<&[f64]>) {
+        let edge = replicates.gate.and_then(|gate| counting_edge(&self.gates, &self.learned, (plan, gate)));
+        (edge, self.learned.get(replicates.channel).and_then(Learned::edges))
+    }
+}
+
+/// The edge above which a quantile gate counts now.
+fn counting_edge(gates: &[GateState], learned: &[Learned], (plan, gate): (&Plan, usize)) -> Option<usize> {
+    let (spec, state) = (plan.gates.get(gate)?, gates.get(gate)?);
+    match spec.test {
+        Test::QuantileRatio { .. } => state.edges.map(|[tolerance, _]| tolerance.at),
+        Test::Quantile { .. } => edge_of(learned.get(spec.channel)?.edges()?, spec.limit, Side::Bet),
+        _ => None,
     }
 }
 
@@ -210,12 +233,5 @@ pub(crate) fn class_of(gate: &Gate) -> Option<Class> {
         Action::Rollback => Some(Class::Rollback),
         Action::Hold | Action::Gate => Some(Class::Hold),
         Action::Report => None,
-    }
-}
-
-fn phi(gate: &Gate, dispersions: &[Dispersion]) -> f64 {
-    match gate.phi {
-        Dispersed::Stated(phi) => phi,
-        Dispersed::Estimated(at) => dispersions.get(at).map_or(1.0, Dispersion::phi),
     }
 }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::bets::{Past, Side, log_e};
+use super::capital::Capital;
 use super::grid::{DOWN, Grid, Points, UP, Z};
 use super::log_e::share;
 use super::numbers::Numbers;
 use super::plan::{Gate, Test};
-use super::process::Process;
 use super::quantile_edge::Edge;
 use crate::tick::Arm;
 
@@ -21,9 +21,9 @@ const VETO_CAP: f64 = 100.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GateState {
     /// Against "at most the tolerance", or the absolute limit.
-    bet: Process,
+    bet: Capital,
     /// Against "at least the limit", for the whole rollout: relative gates only.
-    veto: Option<Process>,
+    veto: Option<Capital>,
     /// Phase B: against "at most the limit", once worse than the tolerance and proved within the limit.
     pub(crate) degraded: Option<Degraded>,
     /// Against "at most the floor".
@@ -31,7 +31,7 @@ pub(crate) struct GateState {
     /// Whether a broken absolute limit is the candidate's own doing.
     pub(crate) attribution: Attribution,
     /// Against "at or beyond the limit", in this step.
-    proof: Process,
+    proof: Capital,
     /// The largest value of that in this step; none before the first.
     pub(crate) proved: Option<f64>,
     /// Samples of the candidate in this step.
@@ -50,13 +50,13 @@ pub(crate) struct GateState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Degraded {
     capital: f64,
-    bet: Process,
+    bet: Capital,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Floor {
-    bet: Process,
-    proof: Process,
+    bet: Capital,
+    proof: Capital,
 }
 
 /// The attribution process of an absolute gate.
@@ -66,7 +66,7 @@ pub(crate) enum Attribution {
     /// The gate does without.
     Unused,
     /// Against "at most as much as stable".
-    In(Process),
+    In(Capital),
     /// The step leaves stable no traffic.
     Unplanned,
     /// Stable should have traffic and has none.
@@ -89,16 +89,16 @@ impl GateState {
     pub(crate) fn new(gate: &Gate) -> Self {
         let (up, down) = (up(gate.test), down(gate.test));
         Self {
-            bet: Process::patient(up, 1.0),
-            veto: gate.is_relative().then(|| Process::eager(down)),
+            bet: Capital::patient(up, 1.0),
+            veto: gate.is_relative().then(|| Capital::eager(down)),
             degraded: None,
-            floor: gate.floor.map(|_| Floor { bet: Process::patient(&UP, 1.0), proof: Process::eager(&DOWN) }),
+            floor: gate.floor.map(|_| Floor { bet: Capital::patient(&UP, 1.0), proof: Capital::eager(&DOWN) }),
             attribution: if gate.attributed && !gate.is_relative() {
-                Attribution::In(Process::patient(against(gate.test), 1.0))
+                Attribution::In(Capital::patient(against(gate.test), 1.0))
             } else {
                 Attribution::Unused
             },
-            proof: Process::eager(down),
+            proof: Capital::eager(down),
             proved: None,
             samples: 0.0,
             has_evidence: false,
@@ -144,7 +144,7 @@ impl GateState {
     /// Takes the attribution out where stable can't tell anything, and back where it can again. Capital is only ever discarded, and
     /// when that happens depends on exposures alone.
     pub(crate) fn attribute(&mut self, gate: &Gate, numbers: &Numbers<'_>, now: &Moment) {
-        let fresh = || Attribution::In(Process::patient(against(gate.test), 1.0));
+        let fresh = || Attribution::In(Capital::patient(against(gate.test), 1.0));
         if self.attribution == Attribution::Unused {
             return;
         }
@@ -217,7 +217,7 @@ impl GateState {
         let Some(veto) = self.veto.as_ref().filter(|_| self.degraded.is_none()) else { return };
         let capital = self.bet.value();
         if gate.weight * capital >= LATCH_PART / past.alpha && veto.value() >= 1.0 / past.beta {
-            self.degraded = Some(Degraded { capital: capital.min(1.0), bet: Process::patient(up(gate.test), 1.0) });
+            self.degraded = Some(Degraded { capital: capital.min(1.0), bet: Capital::patient(up(gate.test), 1.0) });
         }
     }
 

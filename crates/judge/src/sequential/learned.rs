@@ -72,6 +72,11 @@ impl Learned {
         }
     }
 
+    /// The edges of a histogram; none before the first.
+    pub(crate) fn edges(&self) -> Option<&[f64]> {
+        self.histogram().map(|(edges, _)| edges)
+    }
+
     /// A histogram with its edges; none before the first.
     pub(crate) fn histogram(&self) -> Option<(&[f64], &[f64])> {
         let Self::Histogram { edges, counts } = self else { return None };

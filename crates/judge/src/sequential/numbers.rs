@@ -22,9 +22,13 @@ pub(crate) struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    pub(crate) fn of(channel: &Channel, tick: &'a Tick) -> Self {
+    /// A histogram with other edges than those that are `known`, or than stable's, can't be compared: it is as good as absent.
+    pub(crate) fn of(channel: &Channel, tick: &'a Tick, known: Option<&[f64]>) -> Self {
         let arm = |arm| tick.arm(arm).get(&channel.signal).filter(|signal| is_usable(signal));
-        Self { view: channel.view, candidate: arm(Arm::Candidate), stable: arm(Arm::Stable) }
+        let fits = |signal: &&Signal, known: Option<&[f64]>| known.is_none_or(|known| edges(signal) == Some(known));
+        let stable = arm(Arm::Stable).filter(|signal| fits(signal, known));
+        let known = known.or_else(|| stable.and_then(edges));
+        Self { view: channel.view, candidate: arm(Arm::Candidate).filter(|signal| fits(signal, known)), stable }
     }
 
     /// Bad events of an arm; of a histogram those above an edge.
@@ -76,11 +80,11 @@ impl<'a> Numbers<'a> {
 pub(crate) fn series<'a>(
     channel: &'a Channel,
     tick: &'a Tick,
-    edge: Option<usize>,
+    (edge, known): (Option<usize>, Option<&'a [f64]>),
 ) -> impl Iterator<Item = (u32, Events)> + Clone + use<'a> {
     let all = tick.stable_series.get(&channel.signal);
     all.into_iter().flatten().map(move |(key, signal)| {
-        let is_blind = matches!(channel.view, View::Histogram) && edge.is_none();
+        let is_blind = matches!(channel.view, View::Histogram) && (edge.is_none() || edges(signal) != known);
         let found = if is_blind || !is_usable(signal) { Events::default() } else { events(signal, channel.view, edge) };
         (murmur3(key.as_bytes()), found)
     })
@@ -146,10 +150,22 @@ fn events(signal: &Signal, view: View, edge: Option<usize>) -> Events {
 }
 
 fn sums(signal: &Signal, view: View) -> Sums {
+    let View::Sums { bounds, squareless, .. } = view else { return Sums::default() };
+    let found = sums_as_told(signal, view);
+    let Some((lo, hi)) = bounds else { return found };
+    let (n, most) = (found.n, square_bound(found.n, found.s1, lo, hi));
+    let slack = ROUNDING * n * (hi - lo);
+    if found.s1 < n * lo - slack || found.s1 > n * hi + slack {
+        return Sums::default();
+    }
+    if squareless {
+        return Sums { s2: most, ..found };
+    }
+    if found.s2 <= most + slack * lo.abs().max(hi.abs()) { found } else { Sums::default() }
+}
+
+fn sums_as_told(signal: &Signal, view: View) -> Sums {
     match (signal, view) {
-        (Signal::Mean { n, s1, .. }, View::Sums { squareless: Some((lo, hi)), .. }) => {
-            Sums { n: *n, s1: *s1, s2: square_bound(*n, *s1, lo, hi) }
-        }
         (Signal::Mean { n, s1, s2, .. }, View::Sums { complement: false, .. }) => Sums { n: *n, s1: *s1, s2: *s2 },
         // Of zeros and ones the squares are the values.
         (Signal::Count { .. } | Signal::Mean { .. }, View::Sums { complement, .. }) => {

@@ -12,11 +12,11 @@ use super::power::{Expected, Goal, samples};
 pub(crate) fn still_needed(plan: &Plan, evidence: &Evidence, at: usize, beta: f64) -> Option<u64> {
     let (gate, known) = (plan.gates.get(at)?, evidence.gates.get(at)?);
     let phi = evidence.phi.get(at).copied().unwrap_or(1.0);
-    let by_test =
-        expected(plan, evidence, gate).map(|expected| samples(Goal::Accept { beta }, &expected, phi).expected);
-    // The floor's process proves as well as the other, and either alone has to carry both.
-    let by_floor =
-        gate.floor.map(|p0| samples(Goal::Accept { beta: beta / 2.0 }, &Expected::Share { p: 0.0, p0 }, phi).expected);
+    // With a floor the proof is the mean of two, either of which has to carry both.
+    let beta = if gate.floor.is_some() { beta / 2.0 } else { beta };
+    let needed = |expected: Expected| samples(Goal::Accept { beta }, &expected, phi).expected;
+    let by_test = expected(plan, evidence, gate).map(needed);
+    let by_floor = gate.floor.zip(share_of(plan, evidence, gate)).map(|(p0, p)| needed(Expected::Share { p, p0 }));
     let least = by_test.into_iter().chain(by_floor).fold(f64::INFINITY, f64::min);
     let needed = least.max(gate.min_samples as f64) - known.samples;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; a cast saturates")]
@@ -32,9 +32,7 @@ fn expected(plan: &Plan, evidence: &Evidence, gate: &Gate) -> Option<Expected> {
         let (candidate, stable) = (exposure(0)?, exposure(1)?);
         (candidate > 0.0 && stable > 0.0).then(|| candidate / (candidate + stable))
     };
-    let events = |arm: usize| evidence.seen[arm].get(&channel.signal).map(|signal| read(signal, channel.view));
-    // Of stable where it has traffic; the candidate's own share where it is alone.
-    let bad = || events(1).or_else(|| events(0)).filter(|seen| seen.n > 0.0).map(|Events { k, n }| k / n);
+    let bad = || share_of(plan, evidence, gate);
     let edges =
         evidence.gates.iter().zip(&plan.gates).find(|(_, known)| *known == gate).and_then(|(known, _)| known.edges);
     match gate.test {
@@ -64,6 +62,13 @@ fn expected(plan: &Plan, evidence: &Evidence, gate: &Gate) -> Option<Expected> {
             })
         }
     }
+}
+
+/// The share of bad events in this step: of stable where it has traffic, else of the candidate.
+fn share_of(plan: &Plan, evidence: &Evidence, gate: &Gate) -> Option<f64> {
+    let channel = plan.channels.get(gate.channel)?;
+    let events = |arm: usize| evidence.seen[arm].get(&channel.signal).map(|signal| read(signal, channel.view));
+    events(1).or_else(|| events(0)).filter(|seen| seen.n > 0.0).map(|Events { k, n }| k / n)
 }
 
 /// The share of stable's histogram above an edge.

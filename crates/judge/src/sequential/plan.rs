@@ -43,8 +43,10 @@ pub enum View {
     Sums {
         /// Of counted events, whether those that are *not* counted are the ones.
         complement: bool,
-        /// The bounds of the values, where their source gives no squares: an upper bound stands for those, and detection is slower.
-        squareless: Option<(f64, f64)>,
+        /// The bounds of the values, where they are stated: a tick whose sums lie beyond them is no evidence.
+        bounds: Option<(f64, f64)>,
+        /// Whether the source gives no squares: an upper bound stands for those, and detection is slower.
+        squareless: bool,
     },
     /// Events by size.
     Histogram,
@@ -133,6 +135,8 @@ pub struct Items {
 pub enum Dispersed {
     /// As stated.
     Stated(f64),
+    /// Taken for granted, because nothing tells.
+    Assumed(f64),
     /// Estimated from replicates, by their index.
     Estimated(usize),
 }

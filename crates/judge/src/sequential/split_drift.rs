@@ -3,9 +3,9 @@
 use libm::log;
 use serde::{Deserialize, Serialize};
 
+use super::capital::Capital;
 use super::grid::SPLIT;
 use super::log_e::{Events, share};
-use super::process::Process;
 
 /// Evidence for an alarm: P(false alarm in the rollout) <= 0.1 % for each candidate.
 const ALARM: f64 = 1000.0;
@@ -13,13 +13,13 @@ const ALARM: f64 = 1000.0;
 /// The process of one candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitDrift {
-    bet: Process,
+    bet: Capital,
     alarmed: bool,
 }
 
 impl Default for SplitDrift {
     fn default() -> Self {
-        Self { bet: Process::patient(&SPLIT, 1.0), alarmed: false }
+        Self { bet: Capital::patient(&SPLIT, 1.0), alarmed: false }
     }
 }
 

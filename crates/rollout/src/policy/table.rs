@@ -202,7 +202,7 @@ fn gate_into(path: &str, (written, at): (&Check, usize), (gate, alpha): (&Eviden
         table.add(format!("{path}.odds"), format!("{:.0}:1", 1.0 / (alpha * gate.weight)), Origin::Default);
     }
     let phi = match gate.phi {
-        Dispersed::Stated(phi) => rounded(phi),
+        Dispersed::Stated(phi) | Dispersed::Assumed(phi) => rounded(phi),
         Dispersed::Estimated(_) => "estimated".to_owned(),
     };
     table.add(format!("{path}.phi"), phi, given(&written.phi));

@@ -30,9 +30,8 @@ fn sequential(check: &CheckResult) -> impl Iterator<Item = String> {
 
 /// When the step can be decided, as it goes now.
 fn soon(power: &Power) -> String {
-    let when =
-        power.eta_seconds.map(|seconds| format!(", at this rate in {}", Span::from_secs(seconds.div_ceil(60) * 60)));
-    format!("  needs about {} more requests of the candidate{}", power.samples_needed, when.unwrap_or_default())
+    let when = Span::from_secs(power.eta_seconds.div_ceil(60) * 60);
+    format!("  the slowest needs about {} more samples, at this rate {when}", power.samples_needed)
 }
 
 /// Since when and why numbers can't be had, each sentence once.

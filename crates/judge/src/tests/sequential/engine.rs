@@ -60,8 +60,8 @@ impl Bench {
             "rate_abs" => (Test::Rate, View::Occurrences),
             "quantile_ratio" => (Test::QuantileRatio { q }, View::Histogram),
             "quantile_abs" => (Test::Quantile { q }, View::Histogram),
-            "mean_ratio" => (Test::MeanRatio(items), View::Sums { complement: false, squareless: None }),
-            "mean_abs" => (Test::Mean(items), View::Sums { complement: false, squareless: None }),
+            "mean_ratio" => (Test::MeanRatio(items), View::Sums { complement: false, bounds: None, squareless: false }),
+            "mean_abs" => (Test::Mean(items), View::Sums { complement: false, bounds: None, squareless: false }),
             other => panic!("{other}"),
         };
         if matches!(view, View::Sums { .. }) && g["hi"].is_null() {

@@ -119,6 +119,55 @@ fn what_is_missing_never_fails_and_never_passes() {
     assert_eq!(nonsense.result, Outcome::NoData);
 }
 
+/// What Prometheus gives: replicas of stable, and buckets with edges of its own.
+fn scraped(candidate: Signal, replicas: &[(&str, Signal)], number: u64) -> Tick {
+    let name = SignalName::query("p95_ms");
+    let mut whole = replicas[0].1.clone();
+    replicas[1..].iter().for_each(|(_, signal)| assert!(whole.add(signal)));
+    Tick {
+        stable_series: [(
+            name.clone(),
+            replicas.iter().map(|(key, signal)| ((*key).to_owned(), signal.clone())).collect(),
+        )]
+        .into(),
+        ..crate::tests::tick(
+            number,
+            i64::try_from(number).unwrap() * 15,
+            Signals::from([(name.clone(), candidate)]),
+            Signals::from([(name, whole)]),
+        )
+    }
+}
+
+fn buckets(edges: &[f64], counts: &[f64]) -> Signal {
+    Signal::Buckets { edges: edges.to_vec(), counts: counts.to_vec() }
+}
+
+#[test]
+fn buckets_that_change_are_no_evidence_and_one_replica_tells_no_dispersion() {
+    let query = json!({"buckets": "x_bucket{version=\"{version}\"}"});
+    let resolved = policy(vec![json!({"metric": "p95_ms", "query": query, "rules": {"max_relative_increase": 1.5}})]);
+    let (edges, counts) = ([100.0, 200.0, 400.0], [60.0, 30.0, 8.0, 2.0]);
+    let arm = || buckets(&edges, &counts);
+    let run = |replicas: &[(&str, Signal)], last: Signal| {
+        let mut state = State::default();
+        let mut verdict = None;
+        for number in 1..=60 {
+            let candidate = if number > 30 { last.clone() } else { arm() };
+            let (next, now) = judge(&resolved, state, &[scraped(candidate, replicas, number)]);
+            (state, verdict) = (next, Some(now));
+        }
+        verdict.unwrap().checks.remove(0)
+    };
+    let two = run(&[("a", arm()), ("b", arm())], arm());
+    assert_eq!((two.result, two.evidence.unwrap().phi, two.warnings.len()), (Outcome::Pass, 1.0, 1), "{two:?}");
+    let one = run(&[("a", arm())], arm());
+    assert_eq!(one.evidence.unwrap().phi, 2.0);
+    assert!(one.warnings.contains(&crate::Warning::DispersionUnknown), "{:?}", one.warnings);
+    let changed = run(&[("a", arm()), ("b", arm())], buckets(&[50.0, 500.0, 5000.0], &counts));
+    assert_eq!((changed.result, changed.reason), (Outcome::NoData, Some(Reason::Blind)));
+}
+
 #[test]
 fn the_state_of_twelve_gates_stays_small() {
     let rules = |rules: Value, metric: &str| json!({"metric": metric, "rules": rules, "hi": 1});

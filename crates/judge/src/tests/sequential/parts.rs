@@ -5,13 +5,13 @@ use serde_json::Value;
 use super::{NEAR, all_near, near, number, numbers, vectors};
 use crate::murmur3;
 use crate::sequential::budget::{self, Counted};
+use crate::sequential::capital::Capital;
 use crate::sequential::dispersion::{Dispersion, LENGTHS};
 use crate::sequential::grid::{DOWN, Grid, SPLIT, UP, Z};
 use crate::sequential::interval;
 use crate::sequential::log_e::{Bad, Events, Scale, Sums, mean, mean_ratio, rate, ratio, share, square_bound};
 use crate::sequential::plan::{normalised, tolerance};
 use crate::sequential::power::{Expected, Goal, samples};
-use crate::sequential::process::Process;
 use crate::sequential::quantile_edge::choose;
 use crate::sequential::split_drift::SplitDrift;
 
@@ -89,7 +89,7 @@ fn processes_agree_with_the_reference() {
     for v in vectors("process") {
         let g = &v.given;
         let grid = grid(&g["grid"]);
-        let mut process = Process::new(grid, 1.0, number(&g["pi0"]));
+        let mut process = Capital::new(grid, 1.0, number(&g["pi0"]));
         let rho = if g["pi0"].as_f64() == Some(1.0) { 2.0 } else { 1.15 };
         for (at, step) in g["steps"].as_array().unwrap().iter().enumerate() {
             if !step["inject"].is_null() {

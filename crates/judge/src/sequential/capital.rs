@@ -19,13 +19,13 @@ const CAPITAL_MAX: f64 = 1e250;
 
 /// Capital at each effect size, and what waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Process {
+pub(crate) struct Capital {
     w: Vec<f64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     cash: f64,
 }
 
-impl Process {
+impl Capital {
     /// A process that keeps half of its capital for later.
     pub(crate) fn patient(grid: &Grid, capital: f64) -> Self {
         Self::new(grid, capital, START)
