@@ -46,6 +46,17 @@ pub struct LedgerTick {
 }
 
 impl LedgerTick {
+    /// Both arms of each tick together, oldest first, from the shares of single arms: the tick, whether it is the candidate's, and it.
+    #[must_use]
+    pub fn gather(entries: impl IntoIterator<Item = (i64, bool, LedgerEntry)>) -> Vec<Self> {
+        let mut ticks: BTreeMap<i64, Self> = BTreeMap::new();
+        for (tick, is_candidate, entry) in entries {
+            let known = ticks.entry(tick).or_insert(Self { tick, candidate: None, stable: None });
+            *(if is_candidate { &mut known.candidate } else { &mut known.stable }) = Some(entry);
+        }
+        ticks.into_values().collect()
+    }
+
     /// The tick as the judge folds it.
     #[must_use]
     pub fn tick(self) -> Tick {

@@ -1,7 +1,5 @@
 //! A tick that is due: what the sources counted becomes increments, the judge folds them, and all of it is one commit.
 
-use std::collections::BTreeMap;
-
 use chassis::{Commit, Failure};
 use judge::{Collected, Reading, SeriesSignals, Tick, Window};
 use proto::Exposed;
@@ -160,13 +158,12 @@ async fn tail(rows: &mut Rows<'_>, analysis: &Analysis, until: At) -> Result<Vec
         Some(Window::Last(span)) => of_step.min(span.ms() / analysis.tick_ms() + 1),
     };
     let after = analysis.tick.saturating_sub(wanted).max(0);
-    let mut ticks: BTreeMap<i64, LedgerTick> = BTreeMap::new();
+    let mut entries = Vec::new();
     for row in rows.ticks(&run.rollout_id, (after, i64::MAX)).await? {
         let entry = serde_json::from_value(row.row).map_err(|cause| Failure::never("bad_state", cause))?;
-        let tick = ticks.entry(row.tick).or_insert(LedgerTick { tick: row.tick, candidate: None, stable: None });
-        if row.arm == "candidate" { tick.candidate = entry } else { tick.stable = entry }
+        entries.push((row.tick, row.arm == "candidate", entry));
     }
-    Ok(ticks.into_values().map(LedgerTick::tick).filter(|tick| tick.step == run.step).collect())
+    Ok(LedgerTick::gather(entries).into_iter().map(LedgerTick::tick).filter(|tick| tick.step == run.step).collect())
 }
 
 fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commit, Failure> {

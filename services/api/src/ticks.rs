@@ -1,7 +1,5 @@
 //! `GET /v1/rollouts/{id}/ticks`: the ledger of an analysis, from which every verdict can be computed again.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use chassis::Core;
@@ -27,14 +25,14 @@ pub(crate) async fn page(
     let mut reader = core.store.page().await?;
     let mut rows = reader.rows();
     let row = found(&mut rows, &id).await?;
-    let mut ticks: BTreeMap<i64, LedgerTick> = BTreeMap::new();
+    let mut entries = Vec::new();
     for row in rows.ticks(&row.id, (after, limit)).await? {
         let entry = serde_json::from_value(row.row)
             .map_err(|cause| Refusal::unavailable(format!("tick {} of the ledger can't be read: {cause}", row.tick)))?;
-        let tick = ticks.entry(row.tick).or_insert(LedgerTick { tick: row.tick, candidate: None, stable: None });
-        if row.arm == "candidate" { tick.candidate = entry } else { tick.stable = entry }
+        entries.push((row.tick, row.arm == "candidate", entry));
     }
+    let items = LedgerTick::gather(entries);
     let last = after.saturating_add(limit);
-    let cursor = ticks.contains_key(&last).then(|| last.to_string());
-    Ok(Json(Page { items: ticks.into_values().collect(), cursor }))
+    let cursor = items.last().filter(|tick| tick.tick == last).map(|tick| tick.tick.to_string());
+    Ok(Json(Page { items, cursor }))
 }

@@ -94,7 +94,7 @@ impl GateState {
             degraded: None,
             floor: gate.floor.map(|_| Floor { bet: Capital::patient(&UP, 1.0), proof: Capital::eager(&DOWN) }),
             attribution: if gate.attributed && !gate.is_relative() {
-                Attribution::In(Capital::patient(against(gate.test), 1.0))
+                Attribution::In(Capital::patient(up, 1.0))
             } else {
                 Attribution::Unused
             },
@@ -117,7 +117,7 @@ impl GateState {
             self.bet.enter_step(up);
         }
         if let Attribution::In(process) = &mut self.attribution {
-            process.enter_step(against(gate.test));
+            process.enter_step(up);
         }
         if let Some(floor) = &mut self.floor {
             floor.bet.enter_step(&UP);
@@ -144,7 +144,7 @@ impl GateState {
     /// Takes the attribution out where stable can't tell anything, and back where it can again. Capital is only ever discarded, and
     /// when that happens depends on exposures alone.
     pub(crate) fn attribute(&mut self, gate: &Gate, numbers: &Numbers<'_>, now: &Moment) {
-        let fresh = || Attribution::In(Capital::patient(against(gate.test), 1.0));
+        let fresh = || Attribution::In(Capital::patient(up(gate.test), 1.0));
         if self.attribution == Attribution::Unused {
             return;
         }
@@ -207,7 +207,7 @@ impl GateState {
             None => self.bet.update(up(gate.test), &bet, phi, t),
         }
         if let Attribution::In(process) = &mut self.attribution {
-            process.update(against(gate.test), &attribution, phi, t);
+            process.update(up(gate.test), &attribution, phi, t);
         }
         self.latch(gate, past);
     }
@@ -243,7 +243,7 @@ impl Degraded {
     }
 }
 
-/// The grid of bets against health.
+/// The grid of bets against health, and of the attribution.
 const fn up(test: Test) -> &'static Grid {
     match test {
         Test::MeanRatio(_) | Test::Mean(_) => &Z,
@@ -257,9 +257,4 @@ const fn down(test: Test) -> &'static Grid {
         Test::MeanRatio(_) | Test::Mean(_) => &Z,
         _ => &DOWN,
     }
-}
-
-/// The grid of the attribution.
-const fn against(test: Test) -> &'static Grid {
-    up(test)
 }
