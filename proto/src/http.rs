@@ -22,10 +22,12 @@ pub use fact::RolloutFact;
 mod dry_run;
 mod ledger;
 mod parked;
+mod slo;
 
 pub use dry_run::{DryRun, ResolvedRow};
 pub use ledger::{LedgerEntry, LedgerTick};
 pub use parked::{ParkedView, ParkedWhole, Unparked};
+pub use slo::SloView;
 
 /// `POST /v1/models`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

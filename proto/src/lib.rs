@@ -3,6 +3,7 @@
 //! A message only gains fields; a new meaning is a new message. Readers skip fields that they do not know and park types that
 //! they do not know. `samples/v1` has one frozen message of each kind, which must decode for ever.
 
+pub mod cdevents;
 pub mod envelope;
 mod exposure;
 pub mod http;

@@ -267,7 +267,8 @@ impl Message {
     ///
     /// # Errors
     /// [`Unreadable`], with the reason to park it with.
-    pub fn read(subject: &str, mut event: Event) -> Result<Self, Unreadable> {
+    pub fn read(subject: &str, event: Event) -> Result<Self, Unreadable> {
+        let mut event = event.in_our_words()?;
         let wrong = |what| Unreadable::Subject { subject: subject.escape_default().to_string(), what };
         let place = Subject::parse(subject).ok_or_else(|| wrong("does not follow the grammar"))?;
         // Whoever spoke for one of our services could have its next message taken for a repetition.

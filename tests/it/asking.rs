@@ -57,6 +57,32 @@ async fn a_dry_run_says_what_would_apply_and_from_where_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r74_how_far_a_version_is_from_the_one_that_serves_picks_the_policy_of_those_who_name_none() {
+    let house = House::start();
+    let servers = [Upstream::start("1.4.0").await, Upstream::start("1.4.1").await, Upstream::start("2.0.0").await];
+    house.serves("reranker", "1.4.0", &servers[0].url).await;
+    for (version, server, chosen, pace) in [
+        ("1.4.1", &servers[1], "preset `fast`, since it is a patch and none was named", ("20m", "preset")),
+        (
+            "2.0.0",
+            &servers[2],
+            "preset `conservative`, since it is a major change and none was named",
+            ("7days", "preset"),
+        ),
+    ] {
+        house.version("reranker", version, &server.url).await;
+        let path = format!("/v1/registry/reranker/{version}/promote?dry_run=true");
+        let (_, dry) = house.post(&path, &json!({})).await;
+        assert_eq!((&dry["policy"], row(&dry, "steps[0].dwell")), (&json!(chosen), pace), "{dry}");
+        assert_eq!(row(&dry, "checks[0].rules[0].max_absolute"), ("0.05", "class"), "the limits of agent-default");
+        let (_, dry) = house.post(&path, &json!({"policy": "aggressive"})).await;
+        assert_eq!(dry["policy"], "preset `aggressive`");
+    }
+    let (code, text) = tidegate(&house, &["promote", "reranker", "1.4.1"]).await;
+    assert!(code == 0 && text.contains("promoting reranker 1.4.1 by policy fast: rollout "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_promotion_history_names_every_change_of_status_and_the_rollout_that_made_it() {
     let house = ready().await;
     let plan = json!({"steps": [{"split": 50, "dwell": "0s"}, {"split": 100, "dwell": "0s"}]});

@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+
+mod upstream;
+
+pub(crate) use upstream::Upstream;
 
 /// Nothing that is waited for takes longer on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -343,65 +342,4 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap();
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-}
-
-/// A plain HTTP server that says which version it is.
-#[derive(Clone)]
-pub(crate) struct Upstream {
-    pub(crate) url: String,
-    told: Arc<Told>,
-}
-
-struct Told {
-    version: String,
-    asked: AtomicU64,
-    loaded: AtomicBool,
-    observe: std::sync::Mutex<Option<String>>,
-}
-
-impl Upstream {
-    pub(crate) async fn start(version: &str) -> Self {
-        let told = Told {
-            version: version.to_owned(),
-            asked: AtomicU64::new(0),
-            loaded: AtomicBool::new(true),
-            observe: std::sync::Mutex::new(None),
-        };
-        let told = Arc::new(told);
-        let app = axum::Router::new()
-            .route("/health", axum::routing::get(health))
-            .fallback(predict)
-            .with_state(Arc::clone(&told));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, told }
-    }
-
-    /// Requests that it answered.
-    pub(crate) fn asked(&self) -> u64 {
-        self.told.asked.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_loaded(&self, loaded: bool) {
-        self.told.loaded.store(loaded, Ordering::SeqCst);
-    }
-
-    pub(crate) fn observe(&self, observation: &str) {
-        *self.told.observe.lock().unwrap() = Some(observation.to_owned());
-    }
-}
-
-async fn health(State(told): State<Arc<Told>>) -> axum::Json<Value> {
-    axum::Json(json!({"status": "ok", "model_loaded": told.loaded.load(Ordering::SeqCst), "version": told.version}))
-}
-
-async fn predict(State(told): State<Arc<Told>>, sent: HeaderMap) -> axum::response::Response {
-    told.asked.fetch_add(1, Ordering::SeqCst);
-    let session = sent.get("x-session-id").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let mut answer = axum::Json(json!({"version": told.version, "session": session})).into_response();
-    if let Some(observation) = told.observe.lock().unwrap().as_ref() {
-        answer.headers_mut().insert("x-tidegate-observe", observation.parse().unwrap());
-    }
-    answer
 }

@@ -39,6 +39,7 @@ mod people;
 mod prometheus;
 mod router;
 mod schemas;
+mod seen_live;
 mod sim;
 mod stack;
 mod store;

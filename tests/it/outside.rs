@@ -94,13 +94,23 @@ async fn an_evaluation_is_evidence_in_the_history_of_its_rollout_and_moves_nothi
         assert_eq!((status, &taken["items"][0]["rollout_id"]), (202, &json!(id)), "{taken}");
         assert_eq!(said(&house, BATCH, &json!([evaluated("2", by_id.clone())])).await.0, 202);
     }
+    // The same in the words of CDEvents.
+    let run = json!({"subject": {"id": "run-81", "content": {"outcome": "cancel", "testSuite": {"id": "load"}}},
+        "customData": {"model": "reranker", "version": "2"}});
+    let mut suite = evaluated("81", run);
+    suite["type"] = json!("dev.cdevents.testsuiterun.finished.0.3.0");
+    assert_eq!(said(&house, STRUCTURED, &suite).await.1["items"][0]["rollout_id"], json!(id));
+    suite["data"]["subject"]["content"]["outcome"] = json!("great");
+    let (status, problem) = said(&house, STRUCTURED, &suite).await;
+    assert_eq!((status, &problem["field"]), (422, &json!("data")), "{problem}");
     house.quiet().await;
     let (_, history) = house.get(&format!("{path}/history")).await;
     let entries = history["items"].as_array().unwrap().iter().filter(|entry| entry["fact"] == "evaluation_finished");
     let entries: Vec<_> =
         entries.map(|entry| (&entry["evidence"]["name"], &entry["evidence"]["outcome"], &entry["actor"])).collect();
-    let expected = [("safety", "fail"), ("cost", "pass")].map(|(name, outcome)| (json!(name), json!(outcome)));
-    assert_eq!(entries.len(), 2, "{history}");
+    let expected = [("safety", "fail"), ("cost", "pass"), ("load", "error")];
+    let expected = expected.map(|(name, outcome)| (json!(name), json!(outcome)));
+    assert_eq!(entries.len(), 3, "{history}");
     for (entry, (name, outcome)) in entries.iter().zip(&expected) {
         assert_eq!((entry.0, entry.1, entry.2), (name, outcome, &json!("/evals")), "{history}");
     }

@@ -14,6 +14,9 @@ use crate::witness::{Witness, now_ms};
 /// Requests in flight: on a machine that is too slow for more, users wait for their answer before they ask again.
 const IN_FLIGHT: usize = 8;
 
+/// Between two requests.
+const QUICKLY: Duration = Duration::from_millis(5);
+
 /// A balancer gives a request to the next router when one does not answer, for so long.
 const BALANCED_FOR: Duration = Duration::from_secs(5);
 /// Nobody answered: the wait before all are tried again.
@@ -29,25 +32,36 @@ pub(crate) struct Traffic {
 
 /// At most 200 requests a second of 2,000 sessions.
 pub(crate) fn start(house: &House, model: &str) -> Traffic {
-    ask(std::slice::from_ref(&house.router), model, None, None)
+    ask(std::slice::from_ref(&house.router), model, QUICKLY, None, None)
+}
+
+/// At most 40, for tests with many models.
+pub(crate) fn start_slowly(house: &House, model: &str) -> Traffic {
+    ask(std::slice::from_ref(&house.router), model, Duration::from_millis(25), None, None)
 }
 
 /// The same at any router.
 pub(crate) fn start_at(router: &str, model: &str) -> Traffic {
-    ask(&[router.to_owned()], model, None, None)
+    ask(&[router.to_owned()], model, QUICKLY, None, None)
 }
 
 /// The same, before a witness, who looks at the router too.
 pub(crate) fn before(house: &House, model: &str, witness: &Witness) -> Traffic {
-    ask(std::slice::from_ref(&house.router), model, Some(witness.clone()), Some(witness.watch(house)))
+    ask(std::slice::from_ref(&house.router), model, QUICKLY, Some(witness.clone()), Some(witness.watch(house)))
 }
 
 /// The same of users behind a balancer, before a witness who watches meanwhile.
 pub(crate) fn balanced(routers: &[String], model: &str, witness: &Witness, watch: JoinHandle<()>) -> Traffic {
-    ask(routers, model, Some(witness.clone()), Some(watch))
+    ask(routers, model, QUICKLY, Some(witness.clone()), Some(watch))
 }
 
-fn ask(routers: &[String], model: &str, witness: Option<Witness>, watch: Option<JoinHandle<()>>) -> Traffic {
+fn ask(
+    routers: &[String],
+    model: &str,
+    pause: Duration,
+    witness: Option<Witness>,
+    watch: Option<JoinHandle<()>>,
+) -> Traffic {
     let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
     let urls: Arc<Vec<_>> = Arc::new(routers.iter().map(|router| format!("{router}/{model}/predict")).collect());
@@ -55,7 +69,7 @@ fn ask(routers: &[String], model: &str, witness: Option<Witness>, watch: Option<
         let (stop, failed) = (Arc::clone(&stop), Arc::clone(&failed));
         async move {
             let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            let mut pace = tokio::time::interval(pause);
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut count = 0u64;
             while !stop.load(Ordering::Relaxed) {

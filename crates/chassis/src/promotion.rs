@@ -5,13 +5,13 @@ use std::fmt;
 
 use judge::Resolved;
 use proto::VersionPromote;
-use rollout::{Model, Origin, Plan, Policy, PolicyName, RolloutId, Tenant, WhenLive, Workload};
+use rollout::{Bump, Model, Origin, Plan, Policy, PolicyName, RolloutId, Tenant, Version, WhenLive, Workload};
 use serde_json::Value;
 use store::Rows;
 
 use crate::prometheus::Prometheus;
 
-/// The policy of those who name none.
+/// The policy of those who name none, where the versions do not say how far apart they are.
 const DEFAULT_POLICY: &str = "agent-default";
 /// The preset that gives a version everything at once.
 const ACTIVATE: &str = "activate";
@@ -43,6 +43,8 @@ pub struct Chosen {
     name: Option<String>,
     /// Of a saved policy.
     revision: Option<i64>,
+    /// Nobody named one: how far the version is from the one that it replaces.
+    because: Option<Bump>,
 }
 
 impl Chosen {
@@ -64,7 +66,11 @@ impl fmt::Display for Chosen {
             (Some(name), None) => write!(f, "preset `{name}`")?,
             (None, _) => write!(f, "given whole")?,
         }
-        if self.is_models { write!(f, ", the model's own") } else { Ok(()) }
+        match self.because {
+            Some(bump) => write!(f, ", since it is {bump} and none was named"),
+            None if self.is_models => write!(f, ", the model's own"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -138,17 +144,22 @@ pub async fn promotable(
         _ => {}
     }
     let is_models = promote.policy.is_none() && model.spec.policy.is_some();
-    let policy = promote.policy.clone().or(model.spec.policy);
-    let (mut policy, mut chosen, mut plan) = match policy_of(rows, &promote.tenant, policy).await? {
-        Ok((policy, chosen, plan)) => (policy, Chosen { is_models, ..chosen }, plan),
+    let named = promote.policy.clone().or(model.spec.policy);
+    let served = served(rows, &promote.tenant, &promote.model).await?;
+    let because = match (&named, &served) {
+        (None, Served::By(stable)) => Bump::between(stable, &promote.version),
+        _ => None,
+    };
+    let name = Value::from(because.map_or(DEFAULT_POLICY, Bump::preset));
+    let (mut policy, mut chosen, mut plan) = match policy_of(rows, &promote.tenant, named.unwrap_or(name)).await? {
+        Ok((policy, chosen, plan)) => (policy, Chosen { is_models, because, ..chosen }, plan),
         Err(refused) => return Ok(Err(refused)),
     };
-    if !is_served(rows, &promote.tenant, &promote.model).await? {
+    if matches!(served, Served::Nobody) {
         // Steps need a version that takes the rest of the traffic.
         let note =
             format!("no version serves yet, so this one gets everything at once, whatever `{}` says", plan.policy);
-        let named = Some(Value::from(ACTIVATE));
-        (policy, chosen, plan) = match policy_of(rows, &promote.tenant, named).await? {
+        (policy, chosen, plan) = match policy_of(rows, &promote.tenant, Value::from(ACTIVATE)).await? {
             Ok(activate) => activate,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -170,23 +181,38 @@ pub async fn promotable(
     Ok(Ok(Promotable { workload, plan, policy, chosen, when_live }))
 }
 
-/// Whether some version of the model serves, or is about to: the route says so, never the registry, which may lag.
-async fn is_served(rows: &mut Rows<'_>, tenant: &Tenant, model: &Model) -> Result<bool, store::Error> {
-    let nobody = RolloutId::of("", "");
-    Ok(rows.route(tenant, model).await?.is_some() || rows.live(tenant, model, &nobody).await?.is_some())
+/// Who serves a model.
+enum Served {
+    Nobody,
+    /// Its first version, soon.
+    Soon,
+    By(Version),
+}
+
+/// The route says who serves a model, never the registry, which may lag.
+async fn served(rows: &mut Rows<'_>, tenant: &Tenant, model: &Model) -> Result<Served, store::Error> {
+    if let Some(route) = rows.route(tenant, model).await? {
+        return Ok(Served::By(route.stable));
+    }
+    let is_soon = rows.live(tenant, model, &RolloutId::of("", "")).await?.is_some();
+    Ok(if is_soon { Served::Soon } else { Served::Nobody })
 }
 
 /// A policy by name, saved or shipped, or whole.
 async fn policy_of(
     rows: &mut Rows<'_>,
     tenant: &Tenant,
-    policy: Option<Value>,
+    policy: Value,
 ) -> Result<Result<(Policy, Chosen, Plan), Refused>, store::Error> {
-    let chosen = |name: Option<&str>, revision| Chosen { is_models: false, name: name.map(str::to_owned), revision };
+    let chosen = |name: Option<&str>, revision| Chosen {
+        is_models: false,
+        name: name.map(str::to_owned),
+        revision,
+        because: None,
+    };
     let name = match policy {
-        None => DEFAULT_POLICY.to_owned(),
-        Some(Value::String(name)) => name,
-        Some(whole) => return Ok(compiled(&whole.to_string(), chosen(None, None))),
+        Value::String(name) => name,
+        whole => return Ok(compiled(&whole.to_string(), chosen(None, None))),
     };
     let Ok(known) = PolicyName::new(name.clone()) else { return Ok(Err(Refused::UnknownPolicy(name))) };
     if let Some(saved) = rows.policy(tenant, &known).await? {

@@ -20,6 +20,8 @@ pub use rules::{Attribution, Comparator, RuleName, RuleSet, Rules};
 /// One check of a policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// The rules of a check may be those of the policy's class.
+#[schemars(extend("required" = ["metric"]))]
 pub struct Check {
     /// The metric's name, such as `error_rate` or `p95_latency_ms`.
     pub metric: String,
@@ -28,7 +30,7 @@ pub struct Check {
     pub query: Option<Query>,
     /// The limits: one map, or a list of maps.
     pub rules: Rules,
-    /// How the rules are judged; absent means threshold.
+    /// How the rules are judged; absent means sequential, unless a field of the threshold method is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// What a breach leads to.
@@ -70,6 +72,31 @@ pub struct Check {
     /// What relative rules compare with while stable has no traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// The model that judges the items, if one does, and how far it can be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<Grader>,
+}
+
+/// A model that judges answers, and how often people agreed with it. Without both numbers its check is reported only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grader {
+    /// Its name and version, the same for both arms.
+    pub name: String,
+    /// The share of items on which it and people agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
+    /// How many items that were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+}
+
+impl Grader {
+    /// Whether it is known how far it can be trusted.
+    #[must_use]
+    pub const fn is_calibrated(&self) -> bool {
+        self.agreement.is_some() && self.n.is_some()
+    }
 }
 
 /// How rules are judged.
@@ -79,7 +106,7 @@ pub enum Method {
     /// Compare the value of a window with the limit, in rounds.
     #[default]
     Threshold,
-    /// Accumulate evidence over the whole rollout. Not available yet.
+    /// Accumulate evidence over the whole rollout.
     Sequential,
 }
 

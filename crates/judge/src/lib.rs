@@ -5,7 +5,7 @@
 //! turns a verdict into sentences. Same ticks, same verdicts, bit for bit.
 //!
 //! Checks are judged by one of two methods: [`sequential`] evidence over the whole rollout, with one guarantee for all looks together,
-//! or a threshold on the value of a window, which has none.
+//! or a threshold on the value of a window, which has none. Objectives ([`slo`]) stand beside them and decide nothing.
 
 pub mod check;
 pub mod collect;
@@ -26,6 +26,7 @@ pub mod series;
 pub mod settings;
 mod shape;
 pub mod signal;
+pub mod slo;
 pub mod span;
 pub mod state;
 mod threshold;
@@ -33,7 +34,9 @@ pub mod tick;
 pub mod verdict;
 mod window;
 
-pub use check::{Action, Check, Comparator, FailureMode, Floor, Limit, Method, Phi, RuleName, RuleSet, Rules, Window};
+pub use check::{
+    Action, Check, Comparator, FailureMode, Floor, Grader, Limit, Method, Phi, RuleName, RuleSet, Rules, Window,
+};
 pub use collect::scrapes::{Reply, Scraped, Scrapes};
 pub use collect::{Collected, Collector, Notes, Reading};
 pub use distinct::Distinct;
@@ -47,6 +50,7 @@ pub use resolve::{Problem, resolve};
 pub use resolved::{Counter, Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
 pub use settings::{Baseline, OnDegraded, OnInconclusive, Settings, StepShape};
 pub use signal::{Counts, SeriesSignals, Signal, Signals};
+pub use slo::{Objective, Slo};
 pub use span::Span;
 pub use state::State;
 pub use tick::{Arm, Tick, Trouble};

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::edges::LATENCY_EDGES_MS;
+use crate::signal::Signal;
+
 /// A quantile with the cell that it lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quantile {
@@ -34,6 +37,17 @@ pub fn quantile(edges: &[f64], counts: &[f64], q: f64) -> Option<Quantile> {
         lower = upper;
     }
     Some(Quantile { value: last, lower: last, upper: f64::INFINITY, error: f64::INFINITY })
+}
+
+/// How many events of a histogram lie above a value: those above the lowest edge that is not below it. 0 for other signals.
+pub(crate) fn tail_above(signal: &Signal, value: f64) -> f64 {
+    let above =
+        |edges: &[f64], counts: &[f64]| counts.iter().skip(edges.partition_point(|edge| *edge < value) + 1).sum();
+    match signal {
+        Signal::Histogram { counts } => above(&LATENCY_EDGES_MS, &counts.dense()),
+        Signal::Buckets { edges, counts } => above(edges, counts),
+        _ => 0.0,
+    }
 }
 
 fn inside(lower: f64, upper: f64, fraction: f64) -> Quantile {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::resolved::Resolved;
 use crate::settings::{Settings, StepShape};
+use crate::slo;
 
 mod checks;
 mod counters;
@@ -39,6 +40,10 @@ pub fn resolve(checks: &[Check], settings: &Settings, steps: &[StepShape]) -> Re
     let baseline = settings.baseline.unwrap_or_default();
     let written = checks;
     let (checks, counters) = checks::resolve(written, baseline, &mut findings);
+    let slos = slo::resolve(settings.slos.as_deref().unwrap_or_default(), &checks).unwrap_or_else(|problems| {
+        problems.into_iter().for_each(|(path, message)| findings.refuse(path, message));
+        Vec::new()
+    });
     if !findings.problems.is_empty() {
         return Err(findings.problems);
     }
@@ -54,6 +59,7 @@ pub fn resolve(checks: &[Check], settings: &Settings, steps: &[StepShape]) -> Re
         on_inconclusive: settings.on_inconclusive.unwrap_or_default(),
         on_degraded: settings.on_degraded.unwrap_or_default(),
         baseline,
+        slos,
         retries_per_day: settings.retries_per_day.unwrap_or(plan::RETRIES_PER_DAY),
         notes: findings.notes,
     })

@@ -8,6 +8,7 @@ use crate::metric::{Metric, SignalName};
 use crate::query::Query;
 use crate::sequential::plan::{Gate, Plan};
 use crate::settings::{Baseline, OnDegraded, OnInconclusive};
+use crate::slo::Objective;
 use crate::span::Span;
 
 /// What the judge goes by. Made by [`crate::resolve()`].
@@ -36,6 +37,9 @@ pub struct Resolved {
     /// The gates of the sequential checks.
     #[serde(default, skip_serializing_if = "Plan::is_empty")]
     pub sequential: Plan,
+    /// What users may expect; it decides nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slos: Vec<Objective>,
     /// What was filled in or has no effect, as sentences for people.
     pub notes: Vec<String>,
 }

@@ -6,7 +6,6 @@
 //! what the order in [`fold`] keeps. [`standing`] tells what the gates have come to.
 
 pub(crate) mod bets;
-pub mod budget;
 pub(crate) mod capital;
 pub(crate) mod dispersion;
 pub(crate) mod fold;

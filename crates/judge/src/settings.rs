@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::slo::Slo;
 use crate::span::Span;
 
 /// The per-plan fields, each absent where the policy says nothing.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub retries_per_day: Option<u32>,
     /// What relative rules compare with while stable has no traffic, unless a check says otherwise.
     pub baseline: Option<Baseline>,
+    /// What users may expect; it never takes a version back.
+    pub slos: Option<Vec<Slo>>,
 }
 
 /// One step of a plan, as far as judging goes.

@@ -4,6 +4,7 @@
 //! truth, and folding it through [`decide()`] gives the row.
 
 pub mod bucket;
+mod bump;
 mod decide;
 mod fact;
 mod instant;
@@ -17,6 +18,7 @@ mod row;
 mod split;
 mod stage;
 
+pub use bump::Bump;
 pub use decide::{Decision, Refusal, decide, fold};
 pub use fact::{Before, Fact, Seen, Verb, What};
 pub use instant::At;

@@ -13,6 +13,7 @@ use crate::name::PolicyName;
 use crate::plan::{OnDrift, OnLeaseExpired, PageResolve, Plan, Smoke, Strategy, WhenLive};
 
 mod check;
+mod class;
 mod compile;
 mod error;
 mod fields;
@@ -38,10 +39,16 @@ use node::Node;
 /// Made by [`Policy::from_yaml`] or by reading what was stored; either way it has been checked.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
+// Rules may be those of the class.
+#[schemars(extend("if" = {"not": {"required": ["class"]}}, "then" = {"properties": {"checks": {"items": {"required": ["rules"]}}}}))]
 pub struct Policy {
     /// What it is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<PolicyName>,
+    /// The preset that what is left open comes from, check by check and field by field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Class>")]
+    class: Option<PolicyName>,
     /// How it is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::StrategyWord>")]
@@ -115,7 +122,7 @@ impl Policy {
     /// # Errors
     /// What keeps it from working; never for a policy as it was read.
     pub fn plan(&self) -> Result<Plan, PolicyError> {
-        compile::compile(self).map_err(|problems| PolicyError { problems })
+        compile::compile(&self.whole()).map_err(|problems| PolicyError { problems })
     }
 
     /// The name it gives itself.
@@ -145,8 +152,8 @@ impl Policy {
     fn of(root: &Node) -> Result<Self, PolicyError> {
         let mut findings = Findings::default();
         let policy = read::policy(root, &mut findings);
-        if let Err(problems) = compile::compile(&policy) {
-            findings.add_unless_settled(root, problems);
+        if let Err(problems) = compile::compile(&policy.whole()) {
+            findings.add_unless_settled(root, policy.naming_its_class(root, problems));
         }
         findings.into_error().map_or(Ok(policy), Err)
     }

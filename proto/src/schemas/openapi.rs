@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rollout::Policy;
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::calls::{self, Call, Content, Parameter};
@@ -95,7 +95,14 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
                 ("dev.tidegate.version.promote.v1", generator.subschema_for::<VersionPromote>()),
                 ("dev.tidegate.evaluation.finished.v1", generator.subschema_for::<EvaluationFinished>()),
             ];
-            let event = json!({"oneOf": said.each_ref().map(|(kind, data)| event(kind, data))});
+            let suite = event(
+                json!({"pattern": "^dev\\.cdevents\\.testsuiterun\\.finished\\."}),
+                &json!({"type": "object", "required": ["subject"]}),
+            );
+            let mut events =
+                said.each_ref().map(|(kind, data)| event(json!({"const": kind}), data.as_value())).to_vec();
+            events.push(suite);
+            let event = json!({"oneOf": events});
             json!({
                 "application/cloudevents+json": {"schema": event},
                 "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
@@ -106,7 +113,8 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
     }
 }
 
-fn event(kind: &str, data: &Schema) -> Value {
+#[expect(clippy::needless_pass_by_value, reason = "it is made for the call")]
+fn event(kind: Value, data: &Value) -> Value {
     json!({
         "type": "object",
         "required": ["specversion", "id", "source", "type", "data"],
@@ -114,7 +122,7 @@ fn event(kind: &str, data: &Schema) -> Value {
             "specversion": {"const": "1.0"},
             "id": {"type": "string"},
             "source": {"type": "string"},
-            "type": {"const": kind},
+            "type": kind,
             "data": data,
         },
     })

@@ -22,6 +22,7 @@ mod rollout_view;
 mod rollouts;
 mod routers;
 mod said;
+mod slos;
 mod stop;
 mod ticks;
 mod upstream;
@@ -78,6 +79,7 @@ fn routes(core: &Core) -> Router {
         .route("/v1/rollouts", get(rollouts::list))
         .route("/v1/rollouts/{id}", get(rollouts::show))
         .route("/v1/rollouts/{id}/history", get(rollouts::history))
+        .route("/v1/rollouts/{id}/slos", get(slos::list))
         .route("/v1/rollouts/{id}/ticks", get(ticks::page))
         .route("/v1/rollouts/{id}/{verb}", post(verb::say))
         .route("/v1/events", get(events::open).with_state(events::Open::new(core)))

@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chassis::{Core, Outside, Stamped, Trace, pass_on};
+use proto::cdevents::SUITE_FINISHED;
 use proto::http::{EventTaken, EventsTaken, typed};
 use proto::{EvaluationFinished, Event, Malformed, Message, NAME_BYTES_MAX, Stamp, VersionPromote};
 use rollout::{RolloutId, Tenant};
@@ -36,6 +37,7 @@ pub(crate) async fn post(
     let (mut said, mut items, mut is_new) = (Vec::new(), Vec::new(), false);
     for (place, event) in read(&headers, &bytes)? {
         let Event { source, id, kind, .. } = event.clone();
+        let event = event.in_our_words().map_err(|bad| malformed(&bad).within(&place))?;
         let taken = taken(&core, event).await.map_err(|refusal| refusal.within(&place))?;
         let stamp = Stamp { id: id.clone(), source: source.clone(), at: core.clock.now(), traceparent: None };
         fits(&taken.message, &stamp).map_err(|refusal| refusal.field(format!("{place}data")))?;
@@ -68,8 +70,10 @@ async fn taken(core: &Core, event: Event) -> Answer<Taken> {
         PROMOTE => promotion_of(core, event).await,
         EVALUATED => evaluation_of(core, event).await,
         other => {
-            let detail =
-                format!("the type `{}` is not taken here; {PROMOTE} and {EVALUATED} are", other.escape_default());
+            let detail = format!(
+                "the type `{}` is not taken here; {PROMOTE}, {EVALUATED} and {SUITE_FINISHED}… are",
+                other.escape_default()
+            );
             Err(Refusal::unprocessable("unknown_type", detail).field("type"))
         }
     }

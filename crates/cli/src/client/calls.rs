@@ -2,7 +2,7 @@
 
 use proto::http::{
     Command, Commanded, DryRun, HistoryEntry, LedgerTick, ModelView, NewModel, NewPromotion, NewVersion, Observation,
-    ParkedView, ParkedWhole, PolicyView, Promoted, RolloutView, Unparked, VersionView,
+    ParkedView, ParkedWhole, PolicyView, Promoted, RolloutView, SloView, Unparked, VersionView,
 };
 use proto::internal::RouterView;
 use reqwest::Method;
@@ -15,6 +15,8 @@ const ITEMS_MAX: usize = 1_000;
 
 /// Ticks of a ledger: five weeks of them, one each 15 s.
 const TICKS_MAX: usize = 200_000;
+/// Objectives of a policy, in both arms.
+const SLOS_MAX: usize = 40;
 
 impl Client {
     /// Whether the server can be given work.
@@ -103,6 +105,11 @@ impl Client {
     /// The ledger, oldest first.
     pub(crate) async fn ticks(&self, id: &RolloutId) -> Result<Vec<LedgerTick>, Error> {
         self.list(&format!("/v1/rollouts/{id}/ticks"), TICKS_MAX).await
+    }
+
+    /// How the objectives of a rollout stand.
+    pub(crate) async fn slos(&self, id: &RolloutId) -> Result<Vec<SloView>, Error> {
+        self.list(&format!("/v1/rollouts/{id}/slos"), SLOS_MAX).await
     }
 
     /// Says a verb. `if_match` is the row's version that the speaker has seen; a rollback must not lose a race and names none.

@@ -31,8 +31,9 @@ pub(crate) async fn run(client: &Client, screen: Screen, arguments: PromoteArgum
         return watch::run(client, screen, &which, Some(timeout)).await;
     }
     // Whoever says `wait MODEL` next must find this rollout, not the one before.
-    appears(client, id.as_str()).await?;
-    screen.line(format!("promoting {model} {version}: rollout {id}\nnext: `tidegate watch {id}`"))?;
+    let policy = appears(client, id.as_str()).await?.plan.policy;
+    screen
+        .line(format!("promoting {model} {version} by policy {policy}: rollout {id}\nnext: `tidegate watch {id}`"))?;
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,7 @@ use crate::screen::{Screen, Table, WIDTH};
 use crate::words::{grouped, instant, now, or_dash, percent, plain, share, wrapped};
 
 mod next;
+mod slos;
 mod verdict;
 
 pub(crate) async fn run(client: &Client, screen: Screen, which: &Which, output: Output) -> anyhow::Result<Exit> {
@@ -23,6 +24,9 @@ pub(crate) async fn run(client: &Client, screen: Screen, which: &Which, output: 
     screen.line(format!("\n{}", steps(&view)))?;
     if let Some(verdict) = &view.verdict {
         screen.line(format!("\n{}", verdict::text(verdict, &view.issues)))?;
+    }
+    if view.plan.checks.as_ref().is_some_and(|checks| !checks.slos.is_empty()) {
+        screen.line(format!("\n{}", slos::text(&client.slos(&view.id).await?)))?;
     }
     if !view.exposure.is_empty() {
         screen.line(format!("\n{}", exposure(&view)))?;

@@ -1,7 +1,7 @@
 //! The checks: defaults, fields of the sequential method, and duplicates.
 
 use super::{Findings, counters, gates, queries, rules};
-use crate::check::{Check, Limit, Method, Phi, Window};
+use crate::check::{Action, Check, Limit, Method, Phi, Window};
 use crate::metric::Metric;
 use crate::resolved::{Counter, ResolvedCheck};
 use crate::settings::Baseline;
@@ -77,13 +77,38 @@ fn one(path: &str, check: &Check, baseline: Baseline, findings: &mut Findings) -
         query: check.query.clone(),
         rules,
         method,
-        action: check.action,
+        action: action(path, check, findings),
         min_samples,
         interval: check.interval.unwrap_or(INTERVAL),
         window: check.window.unwrap_or(Window::Last(WINDOW)),
         max_blind,
         baseline: check.baseline.unwrap_or(baseline),
     })
+}
+
+/// What a breach leads to: nothing where nobody knows whether the one who judges the items can be trusted.
+fn action(path: &str, check: &Check, findings: &mut Findings) -> Action {
+    let Some(grader) = &check.judged_by else { return check.action };
+    if grader.name.trim().is_empty() || grader.name.len() > GROUP_BYTES_MAX {
+        findings.refuse(format!("{path}.judged_by.name"), format!("write a name of 1 to {GROUP_BYTES_MAX} letters"));
+    }
+    if grader.agreement.is_some_and(|agreement| !(agreement > 0.0 && agreement <= 1.0)) {
+        findings.refuse(format!("{path}.judged_by.agreement"), "no share of items: write one such as 0.87");
+    }
+    if grader.n == Some(0) {
+        findings
+            .refuse(format!("{path}.judged_by.n"), "0 items calibrate nothing: write how many people have judged too");
+    }
+    if grader.is_calibrated() || check.action == Action::Report {
+        return check.action;
+    }
+    let missing = if grader.agreement.is_none() { "agreement" } else { "n" };
+    let sentence = format!(
+        "action: report (nobody knows how far `{}` can be trusted: `judged_by` lacks `{missing}`)",
+        grader.name
+    );
+    findings.note(path, &sentence);
+    Action::Report
 }
 
 /// How a check is judged: as it says, else by the sequential method wherever that can be.

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser};
 use serde_json::{Map, Value, json};
 
 use super::error::Findings;
-use super::fields::{Fields, read_as};
+use super::fields::{Fields, read_as, typed};
 use super::node::{Content, Node};
 use super::structure::{checked, names_of};
 
@@ -19,9 +19,13 @@ pub(super) struct PolicyCheck {
 
 impl PolicyCheck {
     /// Reads a check; what can't be read is refused, and a harmless value stands in its place.
-    pub(super) fn read(node: &Node, path: &str, findings: &mut Findings) -> Self {
+    /// One whose metric is among the `inherited` needs no rules.
+    pub(super) fn read(node: &Node, path: &str, inherited: &[String], findings: &mut Findings) -> Self {
         let mut fields = Fields::of(node, path, names_of::<Check>(), findings);
-        fields.require(&[("metric", "error_rate"), ("rules", "{gte: 0.10}")], findings);
+        fields.require(&[("metric", "error_rate")], findings);
+        if !fields.get("metric").and_then(|node| typed(node).ok()).is_some_and(|metric| inherited.contains(&metric)) {
+            fields.require(&[("rules", "{gte: 0.10}")], findings);
+        }
         let query = fields.take("query").map(|node| {
             let fields = Fields::of(node, &fields.path_of("query"), names_of::<Query>(), findings);
             checked::<Query>(&fields, &Map::new(), findings)
@@ -41,8 +45,13 @@ impl PolicyCheck {
 impl Serialize for PolicyCheck {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         let mut whole = serde_json::to_value(&self.check).map_err(ser::Error::custom)?;
-        if let Some(fields) = whole.as_object_mut().filter(|_| !self.is_action_written) {
-            fields.remove("action");
+        if let Some(fields) = whole.as_object_mut() {
+            fields.retain(|name, value| match name.as_str() {
+                "action" => self.is_action_written,
+                // Those of its class, which is written beside it.
+                "rules" => *value != json!({}),
+                _ => true,
+            });
         }
         whole.serialize(out)
     }

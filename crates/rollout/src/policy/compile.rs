@@ -29,6 +29,7 @@ impl Plan {
     pub fn activate() -> Self {
         let policy = Policy {
             name: Some(literal(ACTIVATE)),
+            class: None,
             strategy: Some(Strategy::Activate),
             steps: Vec::new(),
             checks: Vec::new(),

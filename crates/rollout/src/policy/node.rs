@@ -102,7 +102,7 @@ impl Node {
         let mut node = self;
         for name in path.split(['.', '[']).map(|name| name.trim_end_matches(']')).filter(|name| !name.is_empty()) {
             let inner = match &node.content {
-                Content::Map(entries) => entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node),
+                Content::Map(_) => node.field(name),
                 Content::List(items) => name.parse::<usize>().ok().and_then(|at| items.get(at)),
                 Content::Scalar(_) | Content::NotFinite(_) => None,
             };
@@ -110,6 +110,12 @@ impl Node {
             node = inner;
         }
         node.place
+    }
+
+    /// The field of that name, of a map.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let Content::Map(entries) = &self.content else { return None };
+        entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node)
     }
 
     /// The first key anywhere in it that its map has already.

@@ -24,6 +24,7 @@ presets![
     "starter",
     "llm-upgrade",
     "agent-default",
+    "fast",
     "conservative",
     "aggressive",
     "triggers",

@@ -5,6 +5,7 @@ use judge::settings::Settings;
 use serde_json::{Map, Value, json};
 
 use super::check::PolicyCheck;
+use super::class;
 use super::error::Findings;
 use super::fields::{Fields, described, excerpt, read_as, typed};
 use super::node::{Content, Node};
@@ -16,6 +17,7 @@ use crate::plan::{Smoke, Strategy};
 
 const OURS: &[&str] = &[
     "name",
+    "class",
     "strategy",
     "steps",
     "checks",
@@ -41,11 +43,12 @@ const CHECKS_MAX: usize = 50;
 pub(super) fn policy(root: &Node, findings: &mut Findings) -> Policy {
     let of_judge = names_of::<Settings>();
     let mut fields = Fields::of(root, "", &[OURS, of_judge].concat(), findings);
+    let class = fields.read("class", findings, class::class);
     Policy {
         name: fields.read("name", findings, name),
         strategy: fields.read("strategy", findings, strategy),
         steps: steps(&fields, findings),
-        checks: checks(&fields, findings),
+        checks: checks(&fields, class.as_ref(), findings),
         terms: terms(&fields, findings),
         settings: {
             for name in OURS {
@@ -54,6 +57,7 @@ pub(super) fn policy(root: &Node, findings: &mut Findings) -> Policy {
             let given = checked::<Settings>(&fields, &Map::new(), findings);
             read_as(Value::Object(given)).unwrap_or_default()
         },
+        class,
     }
 }
 
@@ -97,7 +101,8 @@ fn steps(fields: &Fields<'_>, findings: &mut Findings) -> Vec<PolicyStep> {
     steps
 }
 
-fn checks(fields: &Fields<'_>, findings: &mut Findings) -> Vec<PolicyCheck> {
+fn checks(fields: &Fields<'_>, class: Option<&PolicyName>, findings: &mut Findings) -> Vec<PolicyCheck> {
+    let inherited = class.map(class::metrics).unwrap_or_default();
     let nodes = fields.list("checks", findings);
     if let (Some([]), Some(node)) = (nodes, fields.get("checks")) {
         findings.refuse(
@@ -114,7 +119,7 @@ fn checks(fields: &Fields<'_>, findings: &mut Findings) -> Vec<PolicyCheck> {
         .iter()
         .take(CHECKS_MAX)
         .enumerate()
-        .map(|(at, node)| PolicyCheck::read(node, &format!("checks[{at}]"), findings))
+        .map(|(at, node)| PolicyCheck::read(node, &format!("checks[{at}]"), &inherited, findings))
         .collect()
 }
 

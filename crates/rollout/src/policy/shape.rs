@@ -6,6 +6,7 @@ use judge::{Span, written_as};
 use schemars::JsonSchema;
 
 use super::Lease;
+use super::class;
 use super::step::PolicyStep;
 
 /// The word of a strategy; `linear` is read as `canary`.
@@ -15,6 +16,23 @@ written_as!(StrategyWord, "StrategyWord", {
     "description": "How it is carried out. A linear rollout is a canary whose steps are evenly spaced.",
     "enum": ["canary", "linear", "activate"]
 });
+
+/// The name of a class.
+pub(super) struct Class;
+
+impl JsonSchema for Class {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Class".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<&str> = class::names().collect();
+        schemars::json_schema!({
+            "description": "The preset that what is left open comes from: a check of the same metric takes its fields one by one.",
+            "enum": names
+        })
+    }
+}
 
 written_as!(Lease, "Lease", {
     "description": "How long targets go on without a beat of the control plane, or `off`.",

@@ -2,6 +2,7 @@ use super::*;
 
 mod accepted;
 mod arbitrary;
+mod class;
 mod queries;
 mod refused;
 mod resolved;

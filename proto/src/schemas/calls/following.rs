@@ -29,7 +29,7 @@ pub(super) const CALLS: &[Call] = &[
         path: "/v1/events",
         id: "takeEvents",
         group: "events",
-        does: "Takes CloudEvents of the types `dev.tidegate.version.promote.v1` and `dev.tidegate.evaluation.finished.v1` from other systems: structured, a batch, or binary with headers such as ce-id. The same source and id are one rollout, however often and on whatever road they come.",
+        does: "Takes CloudEvents of the types `dev.tidegate.version.promote.v1` and `dev.tidegate.evaluation.finished.v1` from other systems, and CDEvents' `dev.cdevents.testsuiterun.finished`, whose `customData` says the model and the version or the rollout_id: structured, a batch, or binary with headers such as ce-id. The same source and id are one rollout, however often and on whatever road they come.",
         parameters: &[],
         body: Some(Content::Events),
         answers: &[(202, "They are on their way, or were taken before.", json_of!(EventsTaken))],

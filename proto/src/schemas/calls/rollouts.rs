@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use super::{CURSOR, Call, KEY, LIMIT, Parameter, READ, WRITE, json_of};
 use crate::http::{
     CanaryDeployment, Command, Commanded, DryRun, HistoryEntry, LedgerTick, NewPromotion, Page, Promoted, RolloutView,
+    SloView,
 };
 
 /// The shapes of a rollout, for their schema alone.
@@ -71,6 +72,14 @@ pub(super) const CALLS: &[Call] = &[
         parameters: &[LIMIT, CURSOR],
         answers: &[(200, "A page of entries in their order.", json_of!(Page<HistoryEntry>))],
         refusals: &[403, 404, 422, 503],
+        ..ROLLOUTS
+    },
+    Call {
+        path: "/v1/rollouts/{id}/slos",
+        id: "showSlos",
+        does: "How the objectives of its policy stand in each arm, over the last day at most: what is left of each error budget, and how fast it is spent. They never take a version back.",
+        answers: &[(200, "One entry for each objective and arm.", json_of!(Page<SloView>))],
+        refusals: &[403, 404, 503],
         ..ROLLOUTS
     },
     Call {

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::{NEAR, all_near, near, number, numbers, vectors};
 use crate::murmur3;
-use crate::sequential::budget::{self, Counted};
 use crate::sequential::capital::Capital;
 use crate::sequential::dispersion::{Dispersion, LENGTHS};
 use crate::sequential::grid::{DOWN, Grid, SPLIT, UP, Z};
@@ -14,6 +13,7 @@ use crate::sequential::plan::{normalised, tolerance};
 use crate::sequential::power::{Expected, Goal, samples};
 use crate::sequential::quantile_edge::choose;
 use crate::sequential::split_drift::SplitDrift;
+use crate::slo::budget::{self, Counted};
 
 fn grid(name: &Value) -> &'static Grid {
     if name == "down" { &DOWN } else { &UP }

@@ -16,7 +16,7 @@ zzz: 1
     insta::assert_snapshot!(refusal(text), @r"
     line 3, column 16: steps[0].dwel: unknown field; did you mean `dwell`?
     line 5, column 1: chekcs: unknown field; did you mean `checks`?
-    line 7, column 1: zzz: unknown field; known here are `name`, `strategy`, `steps`, `checks`, `bake`, `lease`, `on_lease_expired`, `prepare_limit`, `pause_limit`, `when_live`, `on_drift`, `keep_cohort`, `page_resolve`, `smoke`, `alpha`, `beta`, `tick`, `warmup`, `inconclusive_budget`, `on_inconclusive`, `on_degraded`, `min_dwell`, `retries_per_day` and `baseline`
+    line 7, column 1: zzz: unknown field; known here are `name`, `class`, `strategy`, `steps`, `checks`, `bake`, `lease`, `on_lease_expired`, `prepare_limit`, `pause_limit`, `when_live`, `on_drift`, `keep_cohort`, `page_resolve`, `smoke`, `alpha`, `beta`, `tick`, `warmup`, `inconclusive_budget`, `on_inconclusive`, `on_degraded`, `min_dwell`, `retries_per_day`, `baseline` and `slos`
     ");
 }
 

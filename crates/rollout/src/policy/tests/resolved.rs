@@ -52,3 +52,69 @@ fn the_table_says_what_applies_and_where_it_came_from() {
     smoke = none (default)
     ");
 }
+
+#[test]
+fn a_score_of_a_judge_that_nobody_has_calibrated_is_reported_and_not_judged() {
+    let of = |judged_by: &str| {
+        let text = format!(
+            "steps: [{{split: 5, dwell: 5m}}, {{split: 100}}]\n\
+             checks: [{{metric: quality, rules: {{min_absolute: 0.7}}, hi: 1, action: rollback, judged_by: {judged_by}}}]\n"
+        );
+        let policy = policy(&text);
+        let plan = policy.plan().unwrap();
+        let rows = policy
+            .table()
+            .unwrap()
+            .into_iter()
+            .filter(|row| row.what.ends_with("judged_by") || row.what.ends_with(".action"));
+        let rows: Vec<String> = rows.map(|row| format!("{} = {} ({})", row.what, row.value, row.from)).collect();
+        let notes = plan.notes.into_iter().filter(|note| note.contains("judged_by"));
+        [rows, notes.collect()].concat().join("\n")
+    };
+    insta::assert_snapshot!(of("{name: rubric-3, agreement: 0.87, n: 400}"), @r"
+    checks[0].action = rollback (policy)
+    checks[0].judged_by = rubric-3, agrees with people in 87 % of 400 (policy)
+    ");
+    insta::assert_snapshot!(of("{name: rubric-3, agreement: 0.87}"), @r"
+    checks[0].action = report (default)
+    checks[0].judged_by = rubric-3, not calibrated (policy)
+    checks[0]: action: report (nobody knows how far `rubric-3` can be trusted: `judged_by` lacks `n`)
+    ");
+    let refused = |judged_by: &str| {
+        super::refusal(&format!(
+            "steps: [{{split: 5, dwell: 5m}}, {{split: 100}}]\nchecks: [{{metric: q, rules: {{lt: 0.7}}, hi: 1, judged_by: {judged_by}}}]\n"
+        ))
+    };
+    insta::assert_snapshot!(refused("{name: rubric-3, agreement: 87, n: 0}"), @r"
+    line 2, column 86: checks[0].judged_by.agreement: no share of items: write one such as 0.87
+    line 2, column 93: checks[0].judged_by.n: 0 items calibrate nothing: write how many people have judged too
+    ");
+    insta::assert_snapshot!(refused("{name: rubric-3, agrement: 0.87}"), @"line 2, column 58: checks[0].judged_by: unknown field `agrement`, expected one of `name`, `agreement`, `n`");
+}
+
+#[test]
+fn objectives_stand_beside_the_limits_with_their_budgets() {
+    let rows = policy(crate::policy::Policy::preset("llm-upgrade").unwrap()).table().unwrap();
+    let rows = rows.into_iter().filter(|row| row.what.starts_with("slos"));
+    let lines: Vec<String> = rows.map(|row| format!("{} = {} ({})", row.what, row.value, row.from)).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    slos[0].metric = task_success_rate (policy)
+    slos[0].min = 0.95 (policy)
+    slos[0].window = 1h (default)
+    slos[0].budget = 0.05 (default)
+    slos[1].metric = p95_latency_ms (policy)
+    slos[1].max = 2000 (policy)
+    slos[1].window = 1h (default)
+    slos[1].budget = 0.05 (default)
+    slos[2].metric = avg_cost_usd (policy)
+    slos[2].max = 0.1 (policy)
+    slos[2].window = 1h (default)
+    slos[2].budget = 1 (default)
+    slos[3].metric = hallucination_rate (policy)
+    slos[3].max = 0.05 (policy)
+    slos[3].window = 1h (default)
+    slos[3].budget = 0.05 (default)
+    ");
+    insta::assert_snapshot!(super::refusal("steps: [{split: 100}]\nslos: [{metric: error_rate, max: 0.1}]\n"), @"line 2, column 7: slos: without checks nothing is counted: write one, at least with `action: report`");
+    insta::assert_snapshot!(super::refusal("class: llm-small\nslos:\n  - {metric: p95_latency_ms, min: 3}\n"), @"line 3, column 35: slos[0].min: no user minds a quick answer: write `max`");
+}
