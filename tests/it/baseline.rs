@@ -31,7 +31,7 @@ fn sample(at: At, errors: f64, requests: f64) -> Message {
 fn analysis(id: &RolloutId, applied_at: At) -> Message {
     let check: Check =
         serde_json::from_value(json!({"metric": "error_rate", "rules": {"max_relative_increase": 2.0}})).unwrap();
-    let shape = StepShape { dwell: Span(60_000), stable_planned: true };
+    let shape = StepShape { dwell: Span(60_000), share: 0.05 };
     Message::AnalysisRun(AnalysisRun {
         tenant: Tenant::default(),
         model: Model::new("reranker").unwrap(),

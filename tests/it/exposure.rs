@@ -53,3 +53,42 @@ async fn the_sessions_that_a_candidate_reached_are_counted_once_over_restarts_an
     let parts = ended["exposure"].as_array().unwrap();
     assert!(parts.iter().all(|part| part["sessions"].as_u64().unwrap() > 0), "{parts:?}");
 }
+
+#[tokio::test]
+async fn r66_users_who_do_not_get_the_share_that_was_asked_for_hold_the_rollout() {
+    let (old, new) = (Upstream::start("1").await, Upstream::start("2").await);
+    let house = House::start();
+    house.serves("reranker", "1", &old.url).await;
+    house.version("reranker", "2", &new.url).await;
+    let policy = json!({
+        "name": "half", "steps": [{"split": 50, "dwell": "20s"}, {"split": 100, "dwell": "0s"}],
+        "checks": [{"metric": "error_rate", "rules": {"max_absolute": 0.5}, "action": "report"}],
+        "tick": "5s", "warmup": "0s", "inconclusive_budget": "5s",
+    });
+    let id = house.promote("reranker", "2", &json!({"policy": policy})).await;
+    let path = format!("/v1/rollouts/{id}");
+    // The first thing that a router says in a step is what it begins at.
+    house.until(&path, |rollout| rollout["verdict"]["tick"] == 1).await;
+    let (_, table) = house.get("/internal/routes").await;
+    let salt = table["routes"]["default.reranker"]["salt"].as_str().unwrap();
+    // Whoever lands in the candidate stays away, as if something in front of the router kept them.
+    let stays = |session: &String| rollout::bucket::bucket(salt, session) >= 5000;
+    for session in (0..400).map(|n| format!("s{n}")).filter(stays).take(80) {
+        assert_eq!(house.ask("reranker", &session).await.0, 200);
+    }
+    let held = house.until(&path, |rollout| rollout["verdict"]["reason"] == "split_drift").await;
+    let verdict = &held["verdict"];
+    assert_eq!((&verdict["result"], &verdict["action"]), (&json!("error"), &json!("hold")), "{verdict}");
+    assert_eq!(
+        (&verdict["split"]["expected_bp"], &verdict["split"]["observed_bp"]),
+        (&json!(5000), &json!(0)),
+        "{held}"
+    );
+    let issue = held["issues"][0].as_str().unwrap();
+    assert!(issue.starts_with("0 % of new sessions get the candidate and not 50 %: evidence "), "{issue}");
+    // Its time and its grace are over, and nobody went back: a person decides.
+    let later = house.until(&path, |rollout| rollout["verdict"]["tick"].as_u64() >= Some(6)).await;
+    assert_eq!((&later["stage"], &later["verdict"]["action"]), (&json!("observing"), &json!("hold")), "{later}");
+    let (_, said) = house.post(&format!("{path}/advance"), &json!({"reason": "the balancer is mended"})).await;
+    assert_eq!(house.ended(&id).await["stage"], "completed", "{said}");
+}

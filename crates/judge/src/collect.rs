@@ -145,8 +145,19 @@ impl Collector {
         }
         let notes = self.hear(readings, until_ms, tick_ms);
         // A router spreads over all replicas, so routers are no replicas of what is judged.
-        let Released { candidate, stable, .. } = self.pairing.release();
+        let Released { mut candidate, mut stable, .. } = self.pairing.release();
+        for signals in [&mut candidate, &mut stable] {
+            self.share_sessions(signals);
+        }
         Collected { candidate, stable, notes, ..Collected::default() }
+    }
+
+    /// A session may be new to each router that it meets. Divided by their number it counts at most once, so that the odds of a split
+    /// that is not as asked stay odds.
+    fn share_sessions(&self, signals: &mut Signals) {
+        if let Some(Signal::Count { n, .. }) = signals.get_mut(&SignalName::new_sessions()) {
+            *n /= self.sources.len().max(1) as f64;
+        }
     }
 
     /// The readings that belong to this tick or an earlier one, in an order that does not depend on the slice's.

@@ -116,6 +116,16 @@ pub fn decide_unjudged(checks: &[Standing], clock: Clock) -> Ruling {
     Ruling { result, reason: None, action: if over { Decision::Advance } else { Decision::Wait } }
 }
 
+/// The same while users get another share than was asked for: what was measured is of another experiment, so nothing goes on, and
+/// nobody goes back for it. A breach counts all the same.
+#[must_use]
+pub fn in_drift(ruling: Ruling) -> Ruling {
+    if matches!(ruling.reason, Some(Reason::Breach | Reason::Degraded)) {
+        return ruling;
+    }
+    Ruling { result: ruling.result.max(Outcome::Error), reason: Some(Reason::SplitDrift), action: Decision::Hold }
+}
+
 fn counted(checks: &[Standing]) -> impl Iterator<Item = &Standing> {
     checks.iter().filter(|check| check.action != Action::Report && check.result != Outcome::NotApplicable)
 }

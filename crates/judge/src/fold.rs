@@ -4,12 +4,13 @@
 //! and a state that was stored and read goes on as if it had not been.
 
 use crate::decision::Ruling;
+use crate::metric::SignalName;
 use crate::resolved::{Resolved, ResolvedCheck};
 use crate::sequential::fold::Evidence;
 use crate::sequential::gate;
-use crate::signal::add_signal;
+use crate::signal::{Signal, add_signal};
 use crate::state::{Moment, RuleState, State, Troubled};
-use crate::tick::Tick;
+use crate::tick::{Arm, Tick};
 use crate::verdict::Verdict;
 
 mod evidence;
@@ -91,6 +92,7 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
     let is_first_at_end = now.dwell_ended && !before.is_some_and(|before| before.dwell_ended);
     let since = before.map_or(0, |before| before.elapsed_ms);
     accumulate(resolved, state, newest, enters_step);
+    watch_the_split(resolved, state, newest, enters_step);
     state.last = Some(now);
     state.ticks = state.ticks.saturating_add(1);
     if newest.warmup {
@@ -113,6 +115,17 @@ fn accumulate(resolved: &Resolved, state: &mut State, newest: &Tick, enters_step
         gate::Moment { t: newest.tick, warmup: newest.warmup, stable_planned: newest.stable_planned, enters_step };
     let evidence = state.evidence.get_or_insert_with(|| Evidence::new(plan));
     evidence.fold(plan, (resolved.alpha, resolved.beta), newest, &now);
+}
+
+/// One tick of the users' arms. There is one candidate.
+fn watch_the_split(resolved: &Resolved, state: &mut State, newest: &Tick, enters_step: bool) {
+    if enters_step {
+        state.split.enter_step();
+    }
+    let of = |arm| newest.arm(arm).get(&SignalName::new_sessions()).and_then(Signal::exposure).unwrap_or(0.0);
+    let sessions = if newest.warmup { (0.0, 0.0) } else { (of(Arm::Candidate), of(Arm::Candidate) + of(Arm::Stable)) };
+    state.split.learn(sessions, resolved.step(newest.step).share, 1.0, newest.tick);
+    state.split.is_alarm(1);
 }
 
 /// What a new step forgets: rounds, and failures in a row. A latched breach stays.

@@ -56,7 +56,7 @@ pub use state::State;
 pub use tick::{Arm, Tick, Trouble};
 pub use verdict::{
     CheckResult, ClassEvidence, Comparison, Decision, Failures, GateEvidence, Guarantee, Outcome, Power, Progress,
-    Reason, Verdict, Warning,
+    Reason, SplitEvidence, Verdict, Warning,
 };
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const OBSERVED: &str = "o:";
 /// Longest name of a metric or observation, in characters.
 const NAME_CHARS_MAX: usize = 63;
 
-/// The key of a signal: `error`, `latency`, `ttft`, `o:<name>` for an observation, or `q:<metric>` for a query.
+/// The key of a signal: `error`, `latency`, `ttft`, `new_sessions`, `o:<name>` for an observation, or `q:<metric>` for a query.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SignalName(pub String);
@@ -68,6 +68,13 @@ impl SignalName {
     #[must_use]
     pub fn ttft() -> Self {
         Self("ttft".to_owned())
+    }
+
+    /// Sessions that a router sees for the first time in a rollout. They judge no version: they tell whether users get the share of
+    /// the candidate that was asked for.
+    #[must_use]
+    pub fn new_sessions() -> Self {
+        Self("new_sessions".to_owned())
     }
 
     /// An observation, named as responses and callers name it.

@@ -5,7 +5,9 @@ use crate::check::limit::shortest;
 use crate::check::{Action, Comparator};
 use crate::resolved::Resolved;
 use crate::sequential::interval::Interval;
-use crate::verdict::{CheckResult, Comparison, Decision, Failures, GateEvidence, Outcome, Verdict};
+use crate::verdict::{
+    CheckResult, Comparison, Decision, Failures, GateEvidence, Outcome, Reason, SplitEvidence, Verdict,
+};
 
 /// Below this size three decimals say too little.
 const SMALL: f64 = 0.001;
@@ -78,8 +80,9 @@ fn shortest_of(factor: f64) -> String {
 /// rounds add up, one sentence says so.
 #[must_use]
 pub fn render(resolved: &Resolved, verdict: &Verdict) -> Vec<String> {
-    let issues: Vec<String> =
+    let mut issues: Vec<String> =
         broken(verdict).map(|(check, value)| issue(check, value, &limit_text(resolved, check))).collect();
+    issues.extend(verdict.split.filter(|_| verdict.reason == Some(Reason::SplitDrift)).map(drift));
     if !issues.is_empty() {
         return issues;
     }
@@ -92,10 +95,23 @@ pub fn render(resolved: &Resolved, verdict: &Verdict) -> Vec<String> {
     vec![format!("{count} failed rounds, limit {limit}: {}", metrics.join(", "))]
 }
 
+/// Users are not where they should be, in a sentence.
+fn drift(split: SplitEvidence) -> String {
+    let percent = |points: u32| shortest(f64::from(points) / 100.0);
+    let (observed, expected) = (percent(split.observed_bp), percent(split.expected_bp));
+    format!(
+        "{observed} % of new sessions get the candidate and not {expected} %: evidence {}",
+        odds(libm::exp(split.ln_e))
+    )
+}
+
 /// Of the issues of a verdict, as [`render()`] gave them, the one that its action rests on: of the first check that counts, has the
 /// verdict's result and, in breach, asks for its action. A check that only holds, or reports, is no reason for a retreat.
 #[must_use]
 pub fn deciding<'a>(verdict: &Verdict, issues: &'a [String]) -> Option<&'a str> {
+    if verdict.reason == Some(Reason::SplitDrift) {
+        return issues.last().map(String::as_str);
+    }
     let at = if broken(verdict).next().is_some() {
         broken(verdict).position(|(check, _)| decides(check, verdict))
     } else {

@@ -105,7 +105,7 @@ pub struct Counter {
 }
 
 /// One step with every number filled in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedStep {
     /// How long the step runs.
     pub dwell: Span,
@@ -117,6 +117,9 @@ pub struct ResolvedStep {
     pub min_dwell: Option<Span>,
     /// Whether its end waits for a verdict; if not, it runs its dwell, and only a breach matters.
     pub judged: bool,
+    /// The candidate's share of the traffic, 0 to 1; 0 where that is not known.
+    #[serde(default)]
+    pub share: f64,
 }
 
 impl ResolvedCheck {

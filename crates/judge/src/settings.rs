@@ -35,12 +35,20 @@ pub struct Settings {
 }
 
 /// One step of a plan, as far as judging goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StepShape {
     /// How long the step runs.
     pub dwell: Span,
+    /// The candidate's share of the traffic, 0 to 1.
+    pub share: f64,
+}
+
+impl StepShape {
     /// Whether the step leaves traffic to the stable arm.
-    pub stable_planned: bool,
+    #[must_use]
+    pub fn stable_planned(self) -> bool {
+        self.share < 1.0
+    }
 }
 
 /// What happens to a step that could not be decided in its budget.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::metric::SignalName;
 use crate::sequential::fold::Evidence;
+use crate::sequential::split_drift::SplitDrift;
 use crate::signal::Signals;
 use crate::tick::Trouble;
 use crate::verdict::{Comparison, Outcome, Reason};
@@ -35,6 +36,9 @@ pub struct State {
     /// What the sequential gates have come to; absent before the first tick, or without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) evidence: Option<Evidence>,
+    /// Whether users get the share that was asked for.
+    #[serde(default)]
+    pub(crate) split: SplitDrift,
 }
 
 /// Where the rollout stood at the newest tick.
@@ -92,6 +96,7 @@ impl Default for State {
             troubles: BTreeMap::new(),
             baseline: Signals::new(),
             evidence: None,
+            split: SplitDrift::default(),
         }
     }
 }

@@ -170,6 +170,9 @@ pub struct Verdict {
     /// Sequential: what it still takes; absent if nothing does, or it can't be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<Power>,
+    /// Whether users get the share that was asked for; absent before the first new session of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitEvidence>,
     /// Where the step stands.
     pub window: Progress,
     /// The engine that judged, [`ENGINE`].
@@ -285,6 +288,17 @@ pub struct Power {
     pub samples_needed: u64,
     /// Seconds that takes at the rate of this step so far.
     pub eta_seconds: u64,
+}
+
+/// The candidate's share of the new sessions of a step, in basis points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SplitEvidence {
+    /// What was asked for.
+    pub expected_bp: u32,
+    /// What users got.
+    pub observed_bp: u32,
+    /// Logarithm of the evidence that those are not the same; an alarm at 6.9.
+    pub ln_e: f64,
 }
 
 /// The counter of failed rounds of a rule.

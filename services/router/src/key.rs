@@ -16,19 +16,21 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) enum Key<'a> {
     /// From the session's header or cookie.
     Session(&'a str),
-    /// The id of the request.
+    /// The id that the client gave the request.
     Request(&'a str),
+    /// The id that was made here: no two requests share one.
+    Made(&'a str),
 }
 
 impl Key<'_> {
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Session(text) | Self::Request(text) => text,
+            Self::Session(text) | Self::Request(text) | Self::Made(text) => text,
         }
     }
 
     pub(crate) fn is_of_request(&self) -> bool {
-        matches!(self, Self::Request(_))
+        matches!(self, Self::Request(_) | Self::Made(_))
     }
 }
 
@@ -63,7 +65,8 @@ pub(crate) fn of<'a>(served: &Served, headers: &'a HeaderMap, request_id: &'a Re
     {
         return Key::Session(session);
     }
-    Key::Request(as_text(&request_id.value).unwrap_or_default())
+    let id = as_text(&request_id.value).unwrap_or_default();
+    if request_id.is_made { Key::Made(id) } else { Key::Request(id) }
 }
 
 /// Empty values and those that are not UTF-8 are no keys: the bucket is defined over UTF-8.

@@ -126,6 +126,24 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Counts a request of the rollout in its exposure; whether it tells where newcomers go: a session that no arm has seen, or a
+    /// request with an id of our own. Where everything goes to the stable arm, nothing is told.
+    pub(crate) fn is_newcomer(&self, arm: &ServedArm, key: &Key<'_>) -> bool {
+        let Some(exposure) = &arm.exposure else { return false };
+        let is_known = match key {
+            Key::Session(session) => {
+                let mut others = self.arms.iter().filter_map(|other| other.exposure.as_ref());
+                others.any(|other| other.knows(session))
+            }
+            Key::Request(_) => true,
+            Key::Made(_) => self.route.matches.no_key == NoKey::Stable,
+        };
+        let raised = exposure.count(key);
+        !is_known && self.held.is_none() && (raised || matches!(key, Key::Made(_)))
+    }
+}
+
 impl ServedArm {
     /// A registered version that is no arm of the route.
     pub(crate) fn chosen(arm: &Arm, counters: Arc<ArmCounters>, own: SocketAddr) -> Result<Self, String> {

@@ -54,8 +54,8 @@ impl Ticket {
         if key.is_of_request() {
             arm.counters.keyed_by_request.fetch_add(1, Relaxed);
         }
-        if let Some(exposure) = &arm.exposure {
-            exposure.count(key);
+        if served.is_newcomer(arm, key) {
+            arm.counters.new_sessions.fetch_add(1, Relaxed);
         }
         let counters = Arc::clone(&arm.counters);
         Self {

@@ -1,13 +1,13 @@
 //! The state told as a verdict.
 
 use crate::check::Action;
-use crate::decision::{Clock, Ruling, Stance, Standing, decide, decide_unjudged};
+use crate::decision::{Clock, Ruling, Stance, Standing, decide, decide_unjudged, in_drift};
 use crate::fold::{evidence, failures};
 use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
 use crate::settings::Baseline;
 use crate::state::{Moment, State};
 use crate::verdict::{
-    CheckResult, Comparison, ENGINE, Failures, Guarantee, Outcome, Progress, Reason, Verdict, Warning,
+    CheckResult, Comparison, ENGINE, Failures, Guarantee, Outcome, Progress, Reason, SplitEvidence, Verdict, Warning,
 };
 use crate::window::Measured;
 
@@ -36,10 +36,26 @@ pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
             clock.elapsed_ms.saturating_sub(step.warmup.ms()).saturating_sub(clock.held_ms),
             resolved.beta,
         ),
+        split: split(step, state),
         checks,
         window: progress(clock, last, step.warmup.ms()),
         engine: ENGINE.to_owned(),
     }
+}
+
+/// The share that users got, of one that was asked for.
+fn split(step: ResolvedStep, state: &State) -> Option<SplitEvidence> {
+    let observed = state.split.observed()?;
+    Some(SplitEvidence {
+        expected_bp: points(step.share),
+        observed_bp: points(observed),
+        ln_e: state.split.ln_e().max(f64::MIN),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share lies between 0 and 1")]
+fn points(share: f64) -> u32 {
+    (share * 10_000.0).round() as u32
 }
 
 /// What the state asks for.
@@ -54,7 +70,8 @@ pub(super) fn ruling(resolved: &Resolved, state: &State) -> Ruling {
         .collect();
     let (step, clock) = clock(resolved, state);
     let stance = Stance { on_degraded: resolved.on_degraded, on_inconclusive: resolved.on_inconclusive };
-    if step.judged { decide(&standings, clock, stance) } else { decide_unjudged(&standings, clock) }
+    let ruling = if step.judged { decide(&standings, clock, stance) } else { decide_unjudged(&standings, clock) };
+    if state.split.is_alarmed() { in_drift(ruling) } else { ruling }
 }
 
 /// The newest tick's step, and where it stands in time.

@@ -63,7 +63,7 @@ fn step(
     let dwell = shape.dwell;
     let judged = has_checks && dwell.0 > 0;
     let warmup = settings.warmup.unwrap_or(Span((dwell.0 / WARMUP_PART).min(WARMUP_MAX.0)));
-    if has_checks && dwell.0 == 0 && shape.stable_planned {
+    if has_checks && dwell.0 == 0 && shape.stable_planned() {
         findings.refuse(
             format!("steps[{at}].dwell"),
             "0 leaves no time to judge: write a dwell such as 5m (0 is for the step of 100 %)",
@@ -84,5 +84,6 @@ fn step(
         budget: settings.inconclusive_budget.unwrap_or(Span(dwell.0.saturating_mul(BUDGET_DWELLS))),
         min_dwell: settings.min_dwell,
         judged,
+        share: shape.share,
     }
 }

@@ -16,7 +16,7 @@ fn paths(problems: Result<Resolved, Vec<Problem>>) -> Vec<String> {
 #[test]
 fn every_number_is_filled_in() {
     let rules = json!({"max_absolute": 0.05, "max_relative_increase": 2.0});
-    let steps = [step(300), step(3600), StepShape { dwell: Span(0), stable_planned: false }];
+    let steps = [step(300), step(3600), StepShape { dwell: Span(0), share: 1.0 }];
     let resolved =
         resolve(&[deep_check(json!({"metric": "error_rate", "rules": rules}))], &Settings::default(), &steps).unwrap();
     let check = &resolved.checks[0];

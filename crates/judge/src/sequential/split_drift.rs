@@ -15,32 +15,51 @@ const ALARM: f64 = 1000.0;
 pub struct SplitDrift {
     bet: Capital,
     alarmed: bool,
+    /// What the candidate got, and all, in this step.
+    #[serde(default)]
+    seen: (f64, f64),
 }
 
 impl Default for SplitDrift {
     fn default() -> Self {
-        Self { bet: Capital::patient(&SPLIT, 1.0), alarmed: false }
+        Self { bet: Capital::patient(&SPLIT, 1.0), alarmed: false, seen: (0.0, 0.0) }
     }
 }
 
 impl SplitDrift {
+    /// Another step begins. An alarm ends with the step that it was raised in, and whoever goes on begins with nothing: capital is
+    /// only ever discarded, so the bound on the first false alarm holds.
+    pub fn enter_step(&mut self) {
+        *self = if self.alarmed { Self::default() } else { Self { seen: (0.0, 0.0), ..std::mem::take(self) } };
+    }
+
     /// One tick, number `t`: of `all` new sessions the candidate got so many, and was asked to get `asked` of 1. `phi` is 1 for
     /// sessions and more for requests.
     pub fn learn(&mut self, (got, all): (f64, f64), asked: f64, phi: f64, t: u64) {
         if asked > 0.0 && asked < 1.0 {
-            self.bet.update(
-                &SPLIT,
-                &share(&SPLIT, Events { k: got.clamp(0.0, all.max(0.0)), n: all.max(0.0) }, asked),
-                phi,
-                t,
-            );
+            let all = all.max(0.0);
+            let got = got.clamp(0.0, all);
+            self.seen = (self.seen.0 + got, self.seen.1 + all);
+            self.bet.update(&SPLIT, &share(&SPLIT, Events { k: got, n: all }, asked), phi, t);
         }
     }
 
-    /// Whether the evidence is enough, with so many candidates. Once is for good.
+    /// Whether the evidence is enough, with so many candidates. It stays for the step.
     pub fn is_alarm(&mut self, candidates: u32) -> bool {
         self.alarmed |= self.bet.value() >= ALARM * f64::from(candidates.max(1));
         self.alarmed
+    }
+
+    /// Whether the alarm was raised in this step.
+    #[must_use]
+    pub const fn is_alarmed(&self) -> bool {
+        self.alarmed
+    }
+
+    /// The candidate's share of the new sessions of this step; none without any.
+    #[must_use]
+    pub fn observed(&self) -> Option<f64> {
+        (self.seen.1 > 0.0).then(|| self.seen.0 / self.seen.1)
     }
 
     /// The logarithm of the evidence.

@@ -22,7 +22,7 @@ fn objective(slo: Slo) -> Result<Objective, String> {
         rules: serde_json::from_str(r#"{"gte": 0.1}"#).unwrap(),
         ..Check::default()
     };
-    let shape = StepShape { dwell: Span::from_secs(600), stable_planned: true };
+    let shape = StepShape { dwell: Span::from_secs(600), share: 0.05 };
     let settings = Settings { slos: Some(vec![slo]), ..Settings::default() };
     match crate::resolve(&[check], &settings, &[shape]) {
         Ok(resolved) => Ok(resolved.slos.into_iter().next().unwrap()),

@@ -15,7 +15,7 @@ pub(crate) fn check(metric: &str, comparator: &str, limit: &str) -> Check {
 }
 
 pub(crate) fn step(dwell_seconds: u64) -> StepShape {
-    StepShape { dwell: Span::from_secs(dwell_seconds), stable_planned: true }
+    StepShape { dwell: Span::from_secs(dwell_seconds), share: 0.05 }
 }
 
 pub(crate) fn count(name: SignalName, k: f64, n: f64) -> Signals {

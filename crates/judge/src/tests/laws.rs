@@ -49,7 +49,7 @@ fn policy() -> Resolved {
     .map(deep_check)
     .collect();
     let settings = Settings { baseline: Some(Baseline::Fallback), ..Settings::default() };
-    let whole = StepShape { stable_planned: false, ..step(120) };
+    let whole = StepShape { share: 1.0, ..step(120) };
     resolve(&checks, &settings, &[step(120), step(300), whole]).unwrap()
 }
 

@@ -31,8 +31,8 @@ fn preset() -> Resolved {
         on_inconclusive: Some(OnInconclusive::Rollback),
         ..Settings::default()
     };
-    let steps = [(30, true), (30, true), (30, true), (0, false)]
-        .map(|(dwell, stable_planned)| StepShape { dwell: Span::from_secs(dwell), stable_planned });
+    let steps = [(30, 0.05), (30, 0.25), (30, 0.5), (0, 1.0)]
+        .map(|(dwell, share)| StepShape { dwell: Span::from_secs(dwell), share });
     resolve(&checks(), &settings, &steps).unwrap()
 }
 

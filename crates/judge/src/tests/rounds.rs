@@ -249,7 +249,7 @@ fn a_source_that_fails_for_two_minutes_is_an_error_and_heals() {
 #[test]
 fn without_a_stable_arm_relative_rules_rest_or_fall_back_on_the_baseline_and_then_hold() {
     let rules = json!({"max_relative_increase": 2.0});
-    let whole = StepShape { stable_planned: false, ..step(60) };
+    let whole = StepShape { share: 1.0, ..step(60) };
     let settings = |baseline| Settings { warmup: Some(Span(0)), baseline: Some(baseline), ..Settings::default() };
     let check = deep_check(json!({"metric": "error_rate", "rules": rules, "failure_limit": 1}));
     let mut ticks = stream(&[5.0; 4]);

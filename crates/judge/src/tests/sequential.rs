@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+mod drift;
 mod engine;
 mod fair;
 mod found;

@@ -8,7 +8,7 @@ use super::step::PolicyStep;
 use super::{Lease, Policy, Terms, laws};
 use crate::name::PolicyName;
 use crate::plan::{Plan, Step, Strategy};
-use crate::split::{Share, Split};
+use crate::split::{Share, Split, WHOLE};
 
 /// What a policy without a name is called.
 const UNNAMED: &str = "unnamed";
@@ -72,7 +72,7 @@ pub(super) fn steps_of(policy: &Policy) -> Vec<PolicyStep> {
 fn shapes(policy: &Policy) -> Vec<StepShape> {
     let shape = |step: PolicyStep| StepShape {
         dwell: step.dwell.unwrap_or_default(),
-        stable_planned: step.split.stable() > Share::ZERO,
+        share: f64::from(step.split.candidates().basis_points()) / f64::from(WHOLE),
     };
     steps_of(policy).into_iter().map(shape).collect()
 }

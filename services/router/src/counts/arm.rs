@@ -57,6 +57,8 @@ pub(crate) struct ArmCounters {
     requests: [AtomicU64; 3],
     codes: [Codes; 3],
     pub(crate) keyed_by_request: AtomicU64,
+    /// Sessions that no arm of the rollout had seen, and requests with an id of our own.
+    pub(crate) new_sessions: AtomicU64,
     pub(crate) in_flight: AtomicU64,
     /// Ended well or badly. An end adds to exactly one, so differences of two snapshots never show more errors than ends.
     good: AtomicU64,

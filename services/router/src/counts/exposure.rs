@@ -27,18 +27,28 @@ impl Exposure {
         Self { requests, no_key, secret: distinct::begin(salt), registers: OnceLock::new() }
     }
 
-    pub(crate) fn count(&self, key: &Key<'_>) {
+    /// Counts a request; whether its session raised a register. That was never seen before here, but not each one that is new raises
+    /// one: which does is chance, and has nothing to do with its arm.
+    pub(crate) fn count(&self, key: &Key<'_>) -> bool {
         self.requests.fetch_add(1, Relaxed);
         let Key::Session(session) = key else {
             self.no_key.fetch_add(1, Relaxed);
-            return;
+            return false;
         };
         let registers = self.registers.get_or_init(|| (0..REGISTER_COUNT).map(|_| AtomicU8::new(0)).collect());
-        let (at, value) = distinct::place(distinct::hash(self.secret, session));
+        let (at, value) = self.place(session);
         // Most sessions are known already, and a read is shared among cores where a write is not.
-        if registers[at].load(Relaxed) < value {
-            registers[at].fetch_max(value, Relaxed);
-        }
+        registers[at].load(Relaxed) < value && registers[at].fetch_max(value, Relaxed) < value
+    }
+
+    /// Whether a session may have been here.
+    pub(crate) fn knows(&self, session: &str) -> bool {
+        let (at, value) = self.place(session);
+        self.registers.get().is_some_and(|registers| registers[at].load(Relaxed) >= value)
+    }
+
+    fn place(&self, session: &str) -> (usize, u8) {
+        distinct::place(distinct::hash(self.secret, session))
     }
 
     pub(super) fn requests(&self) -> u64 {

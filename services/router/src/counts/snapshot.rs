@@ -24,6 +24,8 @@ pub struct ArmCount {
     pub requests_as_candidate: u64,
     /// Those of them that had no session and were keyed by their own id, hence not sticky.
     pub keyed_by_request: u64,
+    /// Sessions that no arm of their rollout had seen before, as far as that can be told, and requests that had neither session nor id.
+    pub new_sessions: u64,
     /// Requests that have not ended.
     pub in_flight: u64,
     /// Ends with an error: 5xx, no connection, no answer, timeout, cut body, hanging.
@@ -83,6 +85,7 @@ impl ArmCount {
             requests: counters.requests_as(Role::Stable) + requests_as_candidate,
             requests_as_candidate,
             keyed_by_request: counters.keyed_by_request.load(Relaxed),
+            new_sessions: counters.new_sessions.load(Relaxed),
             in_flight: counters.in_flight.load(Relaxed),
             errors,
             ended,
@@ -120,6 +123,7 @@ impl ArmCount {
             (SignalName::error(), Signal::Count { k: self.errors as f64, n: self.ended as f64 }),
             (SignalName::latency(), histogram(&self.latency)),
             (SignalName::ttft(), histogram(&self.ttft)),
+            (SignalName::new_sessions(), Signal::Count { k: 0.0, n: self.new_sessions as f64 }),
         ]);
         for (name, sums) in &self.observed {
             let mean = Signal::Mean { n: sums.n as f64, s1: sums.s1, s2: sums.s2, cap: None };

@@ -1,9 +1,9 @@
 //! The latest verdict, check by check.
 
-use judge::{CheckResult, Comparison, Power, Span, Verdict};
+use judge::{CheckResult, Comparison, Power, Span, SplitEvidence, Verdict};
 
 use crate::screen::Table;
-use crate::words::{number, or_dash, plain, word};
+use crate::words::{number, or_dash, plain, share, word};
 
 /// The verdict as a heading, its checks, why some do not decide, and what is broken in sentences.
 pub(super) fn text(verdict: &Verdict, issues: &[String]) -> String {
@@ -17,6 +17,7 @@ pub(super) fn text(verdict: &Verdict, issues: &[String]) -> String {
     lines.extend(undecided.map(|(check, reason)| format!("? {}: {}", check.metric, word(reason))));
     lines.extend(verdict.checks.iter().flat_map(sequential).map(|sentence| super::fitted(&plain(&sentence), 2)));
     lines.extend(verdict.power.as_ref().map(soon));
+    lines.extend(verdict.split.as_ref().map(newcomers));
     lines.extend(troubles(verdict).into_iter().map(|trouble| super::fitted(&plain(&trouble), 2)));
     lines.extend(issues.iter().map(|issue| super::fitted(&format!("! {}", plain(issue)), 2)));
     lines.join("\n")
@@ -32,6 +33,11 @@ fn sequential(check: &CheckResult) -> impl Iterator<Item = String> {
 fn soon(power: &Power) -> String {
     let when = Span::from_secs(power.eta_seconds.div_ceil(60) * 60);
     format!("  the slowest needs about {} more samples, at this rate {when}", power.samples_needed)
+}
+
+/// Which share of the sessions that were seen first in this step got the candidate.
+fn newcomers(split: &SplitEvidence) -> String {
+    format!("  of new sessions, {} get the candidate, {} asked for", share(split.observed_bp), share(split.expected_bp))
 }
 
 /// Since when and why numbers can't be had, each sentence once.
