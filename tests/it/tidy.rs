@@ -32,11 +32,14 @@ fn allowed(name: &str) -> Vec<&'static str> {
     match name {
         "judge" | "modelsim" | "receiversim" => vec![],
         "rollout" => vec!["judge"],
-        "proto" | "store" | "simulate" => vec!["judge", "rollout"],
+        "proto" | "store" | "simulate" | "convert" => vec!["judge", "rollout"],
         "chassis" => vec!["judge", "rollout", "proto", "store"],
         name if SERVICES.contains(&name) => vec!["judge", "rollout", "proto", "store", "chassis"],
         "servers" => vec!["store", "chassis"],
-        _ => [&["judge", "rollout", "simulate", "proto", "store", "chassis", "tidegate", "servers"], SERVICES].concat(),
+        _ => {
+            [&["judge", "rollout", "simulate", "convert", "proto", "store", "chassis", "tidegate", "servers"], SERVICES]
+                .concat()
+        }
     }
 }
 
