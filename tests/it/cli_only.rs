@@ -96,6 +96,35 @@ async fn lint_names_the_field_its_line_and_the_nearest_word() {
     assert!(text.contains("bad.yaml:4:5: steps[0].dwel") && text.contains("did you mean `dwell`"), "{text}");
 }
 
+#[test]
+fn import_and_export_write_to_one_side_and_name_on_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = |words: &[&str]| {
+        let out = Command::new(binary()).args(words).stdin(std::process::Stdio::null()).output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.code(), said(&out.stdout), said(&out.stderr))
+    };
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let (code, canary, notes) = ran(&["export", "flagger", "flagger", "--name", "vllm-agent", "--port", "8000"]);
+    assert!(code == Some(0) && canary.contains("kind: Canary") && canary.contains("port: 8000"), "{canary}");
+    assert!(notes.lines().all(|line| line.starts_with("note: ")) && notes.contains("lease: "), "{notes}");
+    let (code, policy, notes) = ran(&["import", "flagger", &file("canary.yaml", &canary)]);
+    assert!(code == Some(0) && policy.contains("name: vllm-agent\n"), "{policy}");
+    assert!(
+        notes.lines().all(|line| line.starts_with("note: ")) && notes.contains("spec.service: (port 8000)"),
+        "{notes}"
+    );
+    let (code, told, _) = ran(&["lint", &file("policy.yaml", &policy)]);
+    assert!(code == Some(0) && told.contains("good, 10 steps and 2 checks"), "{told}");
+
+    let (code, made, error) = ran(&["import", "argo", "-"]);
+    assert_eq!((code, made.as_str(), error.as_str()), (Some(1), "", "error: there is no `kind: Rollout` in it\n"));
+    assert_eq!(ran(&["export", "argo", "flagger", "--name", "Not a name"]).0, Some(64));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_logs_of_a_stopped_tidegate_are_verified() {
     let house = House::start();

@@ -67,16 +67,22 @@ async fn r66_users_who_do_not_get_the_share_that_was_asked_for_hold_the_rollout(
     });
     let id = house.promote("reranker", "2", &json!({"policy": policy})).await;
     let path = format!("/v1/rollouts/{id}");
-    // The first thing that a router says in a step is what it begins at.
-    house.until(&path, |rollout| rollout["verdict"]["tick"] == 1).await;
+    house.until(&path, |rollout| rollout["stage"] == "observing").await;
     let (_, table) = house.get("/internal/routes").await;
     let salt = table["routes"]["default.reranker"]["salt"].as_str().unwrap();
     // Whoever lands in the candidate stays away, as if something in front of the router kept them.
     let stays = |session: &String| rollout::bucket::bucket(salt, session) >= 5000;
-    for session in (0..400).map(|n| format!("s{n}")).filter(stays).take(80) {
-        assert_eq!(house.ask("reranker", &session).await.0, 200);
-    }
-    let held = house.until(&path, |rollout| rollout["verdict"]["reason"] == "split_drift").await;
+    let mut users = (0..).map(|n| format!("s{n}")).filter(stays);
+    let held = loop {
+        for session in users.by_ref().take(5) {
+            assert_eq!(house.ask("reranker", &session).await.0, 200);
+        }
+        let (_, rollout) = house.get(&path).await;
+        if rollout["verdict"]["reason"] == "split_drift" {
+            break rollout;
+        }
+        assert_eq!(rollout["stage"], "observing", "{rollout}");
+    };
     let verdict = &held["verdict"];
     assert_eq!((&verdict["result"], &verdict["action"]), (&json!("error"), &json!("hold")), "{verdict}");
     assert_eq!(

@@ -10,6 +10,7 @@ use rollout::{Model, RouterName, Version};
 mod assumed;
 mod catalogue;
 mod distributed;
+mod foreign;
 mod parse;
 
 pub(crate) use assumed::Assumed;
@@ -19,6 +20,7 @@ pub(crate) use catalogue::{
 pub(crate) use distributed::{
     DoctorArguments, InitArguments, MigrateArguments, Nkey, RestoreArguments, SetupArguments,
 };
+pub(crate) use foreign::{ExportArguments, Format, ImportArguments, Target};
 pub(crate) use parse::AddressOrOff;
 use parse::{address_or_off, duration, number, when_live};
 
@@ -189,6 +191,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Make a policy of a Canary of Flagger, a Rollout of Argo, or a rollout of agent-sre; what has no equal is named.
+    Import(ImportArguments),
+    /// Write a policy as a Canary of Flagger or a Rollout of Argo; what has no equal is named.
+    Export(ExportArguments),
     /// Say how often a policy would take a healthy version back, how soon a bad one, and how long each step would take.
     Simulate(SimulateArguments),
     /// Print the script that completes these words in a shell.
@@ -215,6 +221,8 @@ impl Command {
                 | Self::Load(_)
                 | Self::Ready { .. }
                 | Self::Lint { .. }
+                | Self::Import(_)
+                | Self::Export(_)
                 | Self::Simulate(_)
                 | Self::Completions { .. }
         )

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rollout::{Plan, Policy, PolicyError, Problem};
 use serde_json::json;
 use simulate::{Need, Traffic, needs};
@@ -96,14 +96,15 @@ fn too_slow(plan: &Plan, traffic: &Traffic) -> Vec<String> {
 
 /// The plan of a policy that is good; what is wrong with it otherwise.
 pub(crate) fn plan_of(policy: &str) -> anyhow::Result<Plan> {
-    let read = Policy::from_yaml(&text_of(policy)?);
-    match read {
-        Ok(read) => Ok(read.plan()?),
-        Err(error) => {
-            let problems: Vec<String> = error.problems.iter().map(|problem| told(policy, problem)).collect();
-            bail!("{}", problems.join("\n"))
-        }
-    }
+    Ok(policy_of(policy)?.plan()?)
+}
+
+/// A policy that is good; what is wrong with it otherwise.
+pub(crate) fn policy_of(policy: &str) -> anyhow::Result<Policy> {
+    Policy::from_yaml(&text_of(policy)?).map_err(|error| {
+        let problems: Vec<String> = error.problems.iter().map(|problem| told(policy, problem)).collect();
+        anyhow!("{}", problems.join("\n"))
+    })
 }
 
 /// Every number that applies and where it came from.

@@ -17,7 +17,9 @@ use crate::commands;
 use crate::embedded::Options;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{alone, asking, demo, doctor, init, lint, migrate, ready, restore, setup, simulate, up, verify, watch};
+use crate::{
+    alone, asking, demo, doctor, foreign, init, lint, migrate, ready, restore, setup, simulate, up, verify, watch,
+};
 
 /// Does what the command line of this process says: the whole of `main`.
 #[must_use]
@@ -99,6 +101,8 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Lint { policy, resolved, assumed, shown } => {
             lint::run(screen, (&policy, &assumed), resolved, shown.output)
         }
+        Command::Import(asked) => foreign::import(&asked),
+        Command::Export(asked) => foreign::export(&asked),
         Command::Simulate(asked) => simulate::run_simulation(screen, &asked),
         Command::Completions { shell } => completions(shell),
     }

@@ -26,10 +26,11 @@ const AS_THERE: [(&str, &str); 6] = [
 impl Rows {
     pub(super) fn of(policy: &Policy) -> Result<Self, Error> {
         let mut rows = policy.table().map_err(Error::Policy)?;
-        rows.retain(|row| row.from == Origin::Policy || ALWAYS.contains(&row.what.as_str()));
+        let is_written = |from| matches!(from, Origin::Policy | Origin::Class);
+        rows.retain(|row| is_written(row.from) || ALWAYS.contains(&row.what.as_str()));
         rows.retain(|row| !AS_THERE.contains(&(last(&row.what), row.value.as_str())));
         let mut rows = Self(rows);
-        ["name", "strategy"].into_iter().for_each(|what| rows.take(what));
+        ["name", "strategy", "class"].into_iter().for_each(|what| rows.take(what));
         Ok(rows)
     }
 
