@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use judge::{Resolved, Signals, Span, Verdict};
+use judge::{Resolved, Signals, Span};
 use rollout::{
     At, Direction, Health, Match, Model, Plan, PolicyName, RolloutId, Smoke, Stage, Tenant, Verb, Version, WhenLive,
     Workload,
@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod evaluation;
+mod verdict;
 
 pub use evaluation::{EvaluationFinished, EvaluationOutcome};
+pub use verdict::{Replay, VerdictReached};
 
-use crate::exposure::{Exposed, Reached};
+use crate::exposure::Exposed;
 use crate::instant::{rfc3339, rfc3339_option};
 
 /// A model is to be registered.
@@ -298,43 +300,6 @@ pub struct AnalysisRun {
     pub held_ms: i64,
     /// The checks as resolved.
     pub checks: Resolved,
-}
-
-/// The judge has spoken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct VerdictReached {
-    /// Whose model.
-    pub tenant: Tenant,
-    /// The model.
-    pub model: Model,
-    /// About which rollout.
-    pub rollout_id: RolloutId,
-    /// Of the request.
-    pub attempt: i64,
-    /// Of the split that was judged.
-    pub generation: i64,
-    /// The candidate's share in basis points.
-    pub split_bp: u32,
-    /// The version that was judged.
-    pub arm: Version,
-    /// Whether nothing is wrong with it.
-    pub is_healthy: bool,
-    /// Every rule that is breached, in words.
-    pub issues: Vec<String>,
-    /// Whom the candidate has reached so far.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reached: Option<Reached>,
-    /// The record.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-}
-
-impl VerdictReached {
-    /// Whether it takes traffic away from the candidate.
-    #[must_use]
-    pub fn is_urgent(&self) -> bool {
-        self.verdict.action == judge::Decision::Rollback
-    }
 }
 
 /// A rollout moved.

@@ -29,7 +29,10 @@ async fn proof_promotes_evidence_takes_back_and_the_ledger_gives_both_again() {
     let id = house.promote("reranker", "2", &json!({"policy": by_evidence("rollback")})).await;
     assert_eq!(house.ended(&id).await["stage"], "completed");
     let (code, text) = tidegate(&house, &["replay", &id]).await;
-    assert!(code == 0 && text.contains("bit for bit") && text.contains("never turned back"), "{text}");
+    assert!(
+        code == 0 && text.contains("are bit for bit what the ledger gives") && text.contains("never turned back"),
+        "{text}"
+    );
 
     let id = house.promote("reranker", "3", &json!({"policy": by_evidence("rollback")})).await;
     let ended = house.ended(&id).await;

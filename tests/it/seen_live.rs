@@ -109,6 +109,19 @@ async fn a_version_that_costs_too_much_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_breach_that_asks_a_person_waits_at_a_gate_until_somebody_says_no() {
+    let house = House::start();
+    let policy = policy(&json!([{"metric": "hallucination_rate", "rules": {"gte": 0.08}, "action": "gate"}]), &[]);
+    let (id, traffic) = rolled_out(&house, ("hallucination=0", "hallucination=1"), &policy).await;
+    let gated = house.until(&format!("/v1/rollouts/{id}"), |rollout| rollout["stage"] == "gated").await;
+    assert_eq!(gated["split"]["applied"], 5000, "nobody went back yet: {gated}");
+    assert_eq!(tidegate(&house, &["reject", &id, "--reason", "it makes things up"]).await.0, 0);
+    assert_eq!(house.ended(&id).await["stage"], "rolled_back");
+    insta::assert_snapshot!(transcript(&house, &id).await);
+    assert_eq!(traffic.stop().await, 0, "users saw errors");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_is_worse_within_its_limit_waits_for_a_person_who_takes_it() {
     let house = House::start();
     // 1.5 times the cost, where a fifth more is nothing and five times as much must go.

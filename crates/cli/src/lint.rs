@@ -81,8 +81,11 @@ fn too_slow(plan: &Plan, traffic: &Traffic) -> Vec<String> {
         #[expect(clippy::cast_possible_truncation, reason = "seconds")]
         let time = |seconds: f64| lasting((seconds * 1000.0) as i64);
         let (needed, has) = (time(need.seconds), time(need.available.0));
-        let late =
-            if need.is_decidable_late() { "in its extension" } else { "never in its time: longer, or more traffic" };
+        let late = if need.is_decidable_late() {
+            "it takes its extension"
+        } else {
+            "write a longer dwell, or send more traffic"
+        };
         let requests = need.requests;
         format!(
             "step {} \"{name}\": {} needs about {requests:.0} candidate requests; at {}/s that is {needed}, and it has {has} ({late})",

@@ -146,18 +146,11 @@ impl Collector {
         let notes = self.hear(readings, until_ms, tick_ms);
         // A router spreads over all replicas, so routers are no replicas of what is judged.
         let Released { mut candidate, mut stable, .. } = self.pairing.release();
+        let seeing = self.sources.values().filter(|source| source.counts(&SignalName::new_sessions())).count();
         for signals in [&mut candidate, &mut stable] {
-            self.share_sessions(signals);
+            share_sessions(signals, seeing);
         }
         Collected { candidate, stable, notes, ..Collected::default() }
-    }
-
-    /// A session may be new to each router that it meets. Divided by their number it counts at most once, so that the odds of a split
-    /// that is not as asked stay odds.
-    fn share_sessions(&self, signals: &mut Signals) {
-        if let Some(Signal::Count { n, .. }) = signals.get_mut(&SignalName::new_sessions()) {
-            *n /= self.sources.len().max(1) as f64;
-        }
     }
 
     /// The readings that belong to this tick or an earlier one, in an order that does not depend on the slice's.
@@ -193,6 +186,20 @@ impl Collector {
             self.pairing.add(reading.arm, &name, &increase);
         }
         true
+    }
+}
+
+impl Source {
+    fn counts(&self, name: &SignalName) -> bool {
+        self.candidate.tracks.contains_key(name) || self.stable.tracks.contains_key(name)
+    }
+}
+
+/// A session may be new to each router that it meets. Divided by their number it counts at most once, so that the odds against a
+/// split stay odds.
+fn share_sessions(signals: &mut Signals, seeing: usize) {
+    if let Some(Signal::Count { n, .. }) = signals.get_mut(&SignalName::new_sessions()) {
+        *n /= seeing.max(1) as f64;
     }
 }
 

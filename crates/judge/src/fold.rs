@@ -44,8 +44,13 @@ pub fn judge(resolved: &Resolved, mut state: State, ticks: &[Tick]) -> (State, V
     (state, verdict)
 }
 
-/// Every verdict of a ledger, one for each tick: `hour` is the baseline before it. The same ledger gives the same verdicts, bit for bit.
-pub fn replay<'a>(resolved: &'a Resolved, hour: &[Tick], ticks: &'a [Tick]) -> impl Iterator<Item = Verdict> + 'a {
+/// Every verdict of a ledger, one for each tick, and the state that it is of: `hour` is the baseline before it. The same ledger gives
+/// the same ones, bit for bit.
+pub fn replay<'a>(
+    resolved: &'a Resolved,
+    hour: &[Tick],
+    ticks: &'a [Tick],
+) -> impl Iterator<Item = (Verdict, State)> + 'a {
     let (mut state, mut begin) = (seed(resolved, hour), 0);
     (0..ticks.len()).map(move |at| {
         let before = &ticks[at.saturating_sub(1)];
@@ -54,7 +59,7 @@ pub fn replay<'a>(resolved: &'a Resolved, hour: &[Tick], ticks: &'a [Tick]) -> i
         }
         let (next, verdict) = judge(resolved, std::mem::take(&mut state), &ticks[begin..=at]);
         state = next;
-        verdict
+        (verdict, state.clone())
     })
 }
 

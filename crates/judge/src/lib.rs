@@ -55,8 +55,8 @@ pub use span::Span;
 pub use state::State;
 pub use tick::{Arm, Tick, Trouble};
 pub use verdict::{
-    CheckResult, ClassEvidence, Comparison, Decision, Failures, GateEvidence, Guarantee, Outcome, Power, Progress,
-    Reason, SplitEvidence, Verdict, Warning,
+    CheckResult, ClassEvidence, Comparison, Decidable, Decision, Failures, GateEvidence, Guarantee, Outcome, Power,
+    Progress, Reason, SplitEvidence, Verdict, Warning,
 };
 
 #[cfg(test)]

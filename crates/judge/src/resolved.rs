@@ -118,7 +118,7 @@ pub struct ResolvedStep {
     /// Whether its end waits for a verdict; if not, it runs its dwell, and only a breach matters.
     pub judged: bool,
     /// The candidate's share of the traffic, 0 to 1; 0 where that is not known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub share: f64,
 }
 
@@ -194,6 +194,11 @@ impl Resolved {
     pub(crate) fn rules(&self) -> impl Iterator<Item = (usize, &ResolvedCheck, &ResolvedRule)> {
         self.checks.iter().enumerate().flat_map(|(at, check)| check.rules.iter().map(move |rule| (at, check, rule)))
     }
+}
+
+/// What an older release resolved says no share.
+fn is_unknown(share: &f64) -> bool {
+    *share <= 0.0
 }
 
 /// How many ticks a length of time is, at least one.

@@ -284,10 +284,26 @@ pub struct ClassEvidence {
 /// When the step can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Power {
+    /// Whether that is in time.
+    #[serde(default)]
+    pub decidable: Decidable,
     /// Samples of the candidate that the slowest rule still needs until it is expected to be proved.
     pub samples_needed: u64,
     /// Seconds that takes at the rate of this step so far.
     pub eta_seconds: u64,
+}
+
+/// Whether a step is expected to be decided in its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decidable {
+    /// In its dwell.
+    Yes,
+    /// In its extension.
+    WithExtension,
+    /// Not before both are over.
+    #[default]
+    No,
 }
 
 /// The candidate's share of the new sessions of a step, in basis points.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use judge::{Arm, Collector, Scrapes, SignalName, State, Verdict, render};
-use proto::{AnalysisRun, ExposureLedger, Message, VerdictReached};
+use proto::{AnalysisRun, ExposureLedger, Message, Replay, VerdictReached, digest};
 use rollout::{At, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -126,6 +126,12 @@ impl Analysis {
             is_healthy: verdict.is_healthy(),
             issues: render(&run.checks, verdict),
             reached: self.memory.exposure.reached(&run.candidate),
+            replay: Some(Replay {
+                first_tick: 1,
+                last_tick: verdict.tick,
+                policy_digest: digest(&run.checks),
+                state_digest: digest(&self.memory.judge),
+            }),
             verdict: verdict.clone(),
         })
     }

@@ -1,8 +1,11 @@
 //! `tidegate replay`: every verdict computed again from the ledger, or what another policy would have said.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, ensure};
 use judge::{Decision, Resolved, Tick, Verdict, deciding, render, replay};
 use proto::http::RolloutView;
+use proto::{VerdictReached, digest};
 use serde_json::json;
 
 use crate::arguments::{Output, Which};
@@ -12,11 +15,13 @@ use crate::lint;
 use crate::screen::{Screen, Table, Tone};
 use crate::words::{lasting, plain, word};
 
-/// What a ledger comes to, and what was said at the time.
+/// What a ledger comes to.
 struct Replayed {
     resolved: Resolved,
     verdicts: Vec<Verdict>,
     ticks: Vec<Tick>,
+    /// Digests of the judge's state behind the ticks that were asked about.
+    states: BTreeMap<u64, String>,
 }
 
 pub(crate) async fn run(
@@ -32,10 +37,19 @@ pub(crate) async fn run(
     let other = policy.map(|policy| judged_by(policy, &said)).transpose()?;
     let is_other = other.is_some();
     let resolved = other.unwrap_or(said);
-    let verdicts: Vec<Verdict> = replay(&resolved, &hour, &ticks).collect();
-    let replayed = Replayed { resolved, verdicts, ticks };
+    let told = if is_other { Vec::new() } else { told(client, &rollout).await? };
+    let (mut verdicts, mut states) = (Vec::new(), BTreeMap::new());
+    for (verdict, state) in replay(&resolved, &hour, &ticks) {
+        if told.iter().any(|said| said.verdict.tick == verdict.tick) {
+            states.insert(verdict.tick, digest(&state));
+        }
+        verdicts.push(verdict);
+    }
+    let replayed = Replayed { resolved, verdicts, ticks, states };
     let compared = rollout.verdict.as_ref().filter(|_| !is_other);
-    let differs = compared.and_then(|said| difference(said, &replayed));
+    let differs = compared
+        .and_then(|said| difference(said, &replayed))
+        .or_else(|| told.iter().find_map(|said| tampered(said, &replayed)));
     if output == Output::Json {
         screen.json(&json!({ "rollout_id": rollout.id, "differs": differs, "verdicts": replayed.verdicts }))?;
         return Ok(if differs.is_some() { Exit::Failed } else { Exit::Done });
@@ -47,7 +61,11 @@ pub(crate) async fn run(
         None if compared.is_none() => {
             screen.line("nothing was said since the step began, so there is nothing to compare")?;
         }
-        None => screen.line(screen.paint(Tone::Good, "the last verdict is bit for bit the one that was said"))?,
+        None => {
+            let all =
+                format!("the last verdict and the {} that were told are bit for bit what the ledger gives", told.len());
+            screen.line(screen.paint(Tone::Good, &all))?;
+        }
         Some(what) => {
             screen.line(screen.paint(Tone::Bad, &format!("what was said is not what the ledger gives: {what}")))?;
         }
@@ -67,6 +85,28 @@ async fn ledger(client: &Client, rollout: &RolloutView) -> anyhow::Result<(Vec<T
         hour.extend(minutes.into_iter().map(|stable| Tick { stable, stable_planned: true, ..Tick::default() }));
     }
     Ok((hour, ticks))
+}
+
+/// The verdicts that moved the rollout, or were told to it, as its history keeps them.
+async fn told(client: &Client, rollout: &RolloutView) -> anyhow::Result<Vec<VerdictReached>> {
+    let history = client.history(&rollout.id).await?;
+    let verdicts =
+        history.into_iter().filter(|entry| entry.fact == "verdict_reached").filter_map(|entry| entry.evidence);
+    // What an older release wrote down may lack a field.
+    Ok(verdicts.filter_map(|evidence| serde_json::from_value(evidence).ok()).collect())
+}
+
+/// What a verdict that was told has and the ledger does not give.
+fn tampered(said: &VerdictReached, replayed: &Replayed) -> Option<String> {
+    let tick = said.verdict.tick;
+    let differs = difference(&said.verdict, replayed).map(|what| format!("tick {tick}: {what}"));
+    let replay = said.replay.as_ref();
+    let of_policy = replay.filter(|replay| replay.policy_digest != digest(&replayed.resolved));
+    let of_state =
+        replay.filter(|replay| replayed.states.get(&tick).is_some_and(|state| *state != replay.state_digest));
+    differs
+        .or_else(|| of_policy.map(|_| format!("tick {tick}: it was judged by another policy than the rollout has")))
+        .or_else(|| of_state.map(|_| format!("tick {tick}: the judge's state was another one")))
 }
 
 /// Another policy's limits and settings over the steps and the ticks that there were.

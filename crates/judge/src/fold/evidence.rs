@@ -12,7 +12,9 @@ use crate::sequential::plan::{Dispersed, Gate, Test, View};
 use crate::sequential::{interval, numbers, standing as gates};
 use crate::settings::Baseline;
 use crate::state::{Round, State};
-use crate::verdict::{CheckResult, ClassEvidence, Comparison, GateEvidence, Outcome, Power, Reason, Warning};
+use crate::verdict::{
+    CheckResult, ClassEvidence, Comparison, Decidable, GateEvidence, Outcome, Power, Progress, Reason, Warning,
+};
 use crate::window::value;
 
 /// Odds from which a rule is told among the issues of a verdict.
@@ -120,7 +122,7 @@ pub(super) fn classes(resolved: &Resolved, state: &State) -> Vec<ClassEvidence> 
 
 /// What it still takes until every rule is expected to be proved; none if that can't be told of each. `judged_ms` is the time of this
 /// step that counted.
-pub(super) fn power(checks: &[CheckResult], judged_ms: i64, beta: f64) -> Option<Power> {
+pub(super) fn power(checks: &[CheckResult], judged_ms: i64, beta: f64, window: &Progress) -> Option<Power> {
     let is_open = |check: &&CheckResult| {
         let is_counted = check.action != Action::Report && check.result != Outcome::NotApplicable;
         is_counted && check.evidence.is_some_and(|found| found.accepted < 1.0 / beta)
@@ -130,10 +132,20 @@ pub(super) fn power(checks: &[CheckResult], judged_ms: i64, beta: f64) -> Option
         let per_second = check.n_candidate.filter(|n| *n > 0.0)? * 1000.0 / judged_ms.max(1) as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; a cast saturates")]
         let seconds = (needed as f64 / per_second).ceil() as u64;
-        Some(Power { samples_needed: needed, eta_seconds: seconds })
+        Some(Power { decidable: decidable(seconds, window), samples_needed: needed, eta_seconds: seconds })
     });
     let slowest = |best: Power, next: Power| if next.eta_seconds > best.eta_seconds { next } else { best };
     needs.collect::<Option<Vec<_>>>()?.into_iter().reduce(slowest)
+}
+
+/// Whether so many seconds are left of the step.
+fn decidable(seconds: u64, window: &Progress) -> Decidable {
+    let end_ms = window.elapsed.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000));
+    match end_ms {
+        end if end <= window.dwell_until => Decidable::Yes,
+        end if end <= window.budget_until => Decidable::WithExtension,
+        _ => Decidable::No,
+    }
 }
 
 /// The gate of a rule that the sequential method judges in this step.

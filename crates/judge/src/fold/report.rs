@@ -24,6 +24,7 @@ pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
     let last = state.last;
     let (step, clock) = clock(resolved, state);
     let ruling = ruling(resolved, state);
+    let window = progress(clock, last, step.warmup.ms());
     Verdict {
         step: last.map_or(0, |last| last.step),
         tick: state.last_tick(),
@@ -35,10 +36,11 @@ pub(super) fn verdict(resolved: &Resolved, state: &State) -> Verdict {
             &checks,
             clock.elapsed_ms.saturating_sub(step.warmup.ms()).saturating_sub(clock.held_ms),
             resolved.beta,
+            &window,
         ),
         split: split(step, state),
         checks,
-        window: progress(clock, last, step.warmup.ms()),
+        window,
         engine: ENGINE.to_owned(),
     }
 }

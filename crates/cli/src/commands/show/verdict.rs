@@ -1,6 +1,6 @@
 //! The latest verdict, check by check.
 
-use judge::{CheckResult, Comparison, Power, Span, SplitEvidence, Verdict};
+use judge::{CheckResult, Comparison, Decidable, Power, Span, SplitEvidence, Verdict};
 
 use crate::screen::Table;
 use crate::words::{number, or_dash, plain, share, word};
@@ -32,7 +32,12 @@ fn sequential(check: &CheckResult) -> impl Iterator<Item = String> {
 /// When the step can be decided, as it goes now.
 fn soon(power: &Power) -> String {
     let when = Span::from_secs(power.eta_seconds.div_ceil(60) * 60);
-    format!("  the slowest needs about {} more samples, at this rate {when}", power.samples_needed)
+    let time = match power.decidable {
+        Decidable::Yes => "in the step's time",
+        Decidable::WithExtension => "in its extension",
+        Decidable::No => "longer than the step has",
+    };
+    format!("  the slowest needs about {} more samples, at this rate {when}: {time}", power.samples_needed)
 }
 
 /// Which share of the sessions that were seen first in this step got the candidate.
