@@ -194,7 +194,7 @@ pub struct NewPromotion {
     /// `canary` is the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_stage: Option<String>,
-    /// A policy's name, or a whole policy; the model's own when absent.
+    /// A policy's name, or a whole policy; when absent the model's own, else a preset by how far the versions are apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<NameOrPolicy>")]
     pub policy: Option<Value>,

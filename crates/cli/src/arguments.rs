@@ -306,7 +306,7 @@ pub(crate) struct PromoteArguments {
     pub(crate) model: Model,
     /// The version that takes over.
     pub(crate) version: Version,
-    /// A policy's name or a policy file; the model's own policy when absent.
+    /// A policy's name or a policy file; when absent the model's own, else a preset by how far the versions are apart.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) policy: Option<String>,
     /// Why, for the records.

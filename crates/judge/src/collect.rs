@@ -6,7 +6,7 @@
 //!
 //! The collector is stored between ticks. It starts anew at each step, hence it is as large as the sources that report in one step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ pub struct Collected {
     pub stable: Signals,
     /// Those by target, where targets are replicas of each other.
     pub stable_series: SeriesSignals,
+    /// How many sources have counted sessions so far in the rollout, each start of one by itself.
+    pub routers: u32,
     /// What was put right or dropped.
     pub notes: Notes,
 }
@@ -68,6 +70,9 @@ pub struct Collector {
     /// Readings from after the last tick's end, at most one for each source and arm.
     waiting: Vec<Reading>,
     pairing: Pairing,
+    /// Sources that counted sessions in this rollout, each start of them, over all steps.
+    #[serde(default)]
+    boots: BTreeSet<(String, i64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -102,7 +107,8 @@ impl Collector {
     /// Starts a step whose split was applied at this time, in milliseconds since the epoch. Said again, it changes nothing.
     pub fn enter_step(&mut self, applied_at_ms: i64) {
         if self.applied_at_ms != Some(applied_at_ms) {
-            *self = Self { applied_at_ms: Some(applied_at_ms), pairing: self.pairing.fresh(), ..Self::default() };
+            let (pairing, boots) = (self.pairing.fresh(), std::mem::take(&mut self.boots));
+            *self = Self { applied_at_ms: Some(applied_at_ms), pairing, boots, ..Self::default() };
         }
     }
 
@@ -145,12 +151,9 @@ impl Collector {
         }
         let notes = self.hear(readings, until_ms, tick_ms);
         // A router spreads over all replicas, so routers are no replicas of what is judged.
-        let Released { mut candidate, mut stable, .. } = self.pairing.release();
-        let seeing = self.sources.values().filter(|source| source.counts(&SignalName::new_sessions())).count();
-        for signals in [&mut candidate, &mut stable] {
-            share_sessions(signals, seeing);
-        }
-        Collected { candidate, stable, notes, ..Collected::default() }
+        let Released { candidate, stable, .. } = self.pairing.release();
+        let routers = u32::try_from(self.boots.len()).unwrap_or(u32::MAX);
+        Collected { candidate, stable, routers, notes, ..Collected::default() }
     }
 
     /// The readings that belong to this tick or an earlier one, in an order that does not depend on the slice's.
@@ -175,6 +178,9 @@ impl Collector {
             reject(&mut round.collected.notes, 1);
             return false;
         }
+        if reading.signals.contains_key(&SignalName::new_sessions()) && self.boots.len() < SOURCES_MAX {
+            self.boots.insert((reading.source.clone(), reading.started_at_ms));
+        }
         let source = self.sources.entry(reading.source.clone()).or_default();
         let first_round = !source.has_answered && reading.started_at_ms < round.bounds.start_ms;
         let counted = match reading.arm {
@@ -186,20 +192,6 @@ impl Collector {
             self.pairing.add(reading.arm, &name, &increase);
         }
         true
-    }
-}
-
-impl Source {
-    fn counts(&self, name: &SignalName) -> bool {
-        self.candidate.tracks.contains_key(name) || self.stable.tracks.contains_key(name)
-    }
-}
-
-/// A session may be new to each router that it meets. Divided by their number it counts at most once, so that the odds against a
-/// split stay odds.
-fn share_sessions(signals: &mut Signals, seeing: usize) {
-    if let Some(Signal::Count { n, .. }) = signals.get_mut(&SignalName::new_sessions()) {
-        *n /= seeing.max(1) as f64;
     }
 }
 

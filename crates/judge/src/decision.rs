@@ -117,10 +117,10 @@ pub fn decide_unjudged(checks: &[Standing], clock: Clock) -> Ruling {
 }
 
 /// The same while users get another share than was asked for: what was measured is of another experiment, so nothing goes on, and
-/// nobody goes back for it. A breach counts all the same.
+/// nobody goes back for it, however long it takes a person to look. A breach counts all the same.
 #[must_use]
 pub fn in_drift(ruling: Ruling) -> Ruling {
-    if matches!(ruling.reason, Some(Reason::Breach | Reason::Degraded)) {
+    if ruling.result == Outcome::Breach || ruling.reason == Some(Reason::Degraded) {
         return ruling;
     }
     Ruling { result: ruling.result.max(Outcome::Error), reason: Some(Reason::SplitDrift), action: Decision::Hold }

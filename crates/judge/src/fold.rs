@@ -129,7 +129,9 @@ fn watch_the_split(resolved: &Resolved, state: &mut State, newest: &Tick, enters
     }
     let of = |arm| newest.arm(arm).get(&SignalName::new_sessions()).and_then(Signal::exposure).unwrap_or(0.0);
     let sessions = if newest.warmup { (0.0, 0.0) } else { (of(Arm::Candidate), of(Arm::Candidate) + of(Arm::Stable)) };
-    state.split.learn(sessions, resolved.step(newest.step).share, 1.0, newest.tick);
+    state.split.hear(newest.routers);
+    let phi = f64::from(newest.routers.max(1));
+    state.split.learn(sessions, resolved.step(newest.step).share, phi, newest.tick);
     state.split.is_alarm(1);
 }
 

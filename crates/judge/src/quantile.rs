@@ -39,10 +39,9 @@ pub fn quantile(edges: &[f64], counts: &[f64], q: f64) -> Option<Quantile> {
     Some(Quantile { value: last, lower: last, upper: f64::INFINITY, error: f64::INFINITY })
 }
 
-/// How many events of a histogram lie above a value: those above the lowest edge that is not below it. 0 for other signals.
+/// How many events of a histogram may lie above a value: those above the highest edge that is not above it. 0 for other signals.
 pub(crate) fn tail_above(signal: &Signal, value: f64) -> f64 {
-    let above =
-        |edges: &[f64], counts: &[f64]| counts.iter().skip(edges.partition_point(|edge| *edge < value) + 1).sum();
+    let above = |edges: &[f64], counts: &[f64]| counts.iter().skip(edges.partition_point(|edge| *edge <= value)).sum();
     match signal {
         Signal::Histogram { counts } => above(&LATENCY_EDGES_MS, &counts.dense()),
         Signal::Buckets { edges, counts } => above(edges, counts),

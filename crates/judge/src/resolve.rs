@@ -40,7 +40,8 @@ pub fn resolve(checks: &[Check], settings: &Settings, steps: &[StepShape]) -> Re
     let baseline = settings.baseline.unwrap_or_default();
     let written = checks;
     let (checks, counters) = checks::resolve(written, baseline, &mut findings);
-    let slos = slo::resolve(settings.slos.as_deref().unwrap_or_default(), &checks).unwrap_or_else(|problems| {
+    let slos = settings.slos.as_deref().unwrap_or_default();
+    let slos = slo::resolve(slos, &checks, !written.is_empty()).unwrap_or_else(|problems| {
         problems.into_iter().for_each(|(path, message)| findings.refuse(path, message));
         Vec::new()
     });

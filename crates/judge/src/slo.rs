@@ -26,10 +26,10 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: Span = Span::from_secs(24 * HOUR);
 
 /// Burn rates that alert, each over a long window and, so that it ends with its cause, over a short one.
-const ALERTS: [(f64, Span, Span); 3] = [
-    (14.4, Span::from_secs(HOUR), Span::from_secs(5 * MINUTE)),
-    (6.0, Span::from_secs(6 * HOUR), Span::from_secs(30 * MINUTE)),
-    (1.0, Span::from_secs(72 * HOUR), Span::from_secs(6 * HOUR)),
+const ALERTS: [Alert; 3] = [
+    Alert { burn: 14.4, over: Span::from_secs(HOUR), and: Span::from_secs(5 * MINUTE) },
+    Alert { burn: 6.0, over: Span::from_secs(6 * HOUR), and: Span::from_secs(30 * MINUTE) },
+    Alert { burn: 1.0, over: Span::from_secs(72 * HOUR), and: Span::from_secs(6 * HOUR) },
 ];
 
 /// An objective as a policy writes it.
@@ -107,45 +107,63 @@ pub struct Slice<'a> {
     pub signals: &'a Signals,
 }
 
+/// What an arm's slices come to, by how far back one looks.
+struct Totals {
+    /// Milliseconds that the slices cover.
+    covered: u64,
+    windows: Vec<(Span, Option<Signal>)>,
+}
+
+impl Totals {
+    fn over(&self, span: Span) -> Option<&Signal> {
+        self.windows.iter().find(|(known, _)| *known == span)?.1.as_ref()
+    }
+}
+
 impl Objective {
-    /// How it stands after these slices, the newest last. Windows that go back further hold what there is.
+    /// How it stands after these slices, the newest last. What is older than they are is not known, and no alert looks back further.
     #[must_use]
     pub fn standing(&self, history: &[Slice<'_>]) -> Standing {
-        let total = self.total(history, self.window);
-        let counted = self.counted(total.as_ref());
-        let burning = |span| burn_rate(self.counted(self.total(history, span).as_ref()), self.budget);
-        let burn = burning(DAY);
-        let is_alert = |(least, long, short): &(f64, Span, Span)| burning(*long) >= *least && burning(*short) >= *least;
+        let totals = self.totals(history);
+        let (total, day) = (totals.over(self.window), totals.over(DAY));
+        let counted = self.counted(total);
+        let burning = |span| burn_rate(self.counted(totals.over(span)), self.budget);
+        let is_alert = |alert: &Alert| {
+            let is_known = totals.covered >= alert.over.0;
+            is_known && burning(alert.over) >= alert.burn && burning(alert.and) >= alert.burn
+        };
+        let burn = burn_rate(self.counted(day), self.budget);
         Standing {
-            value: total.as_ref().and_then(|total| value(&self.kind, total)?.value),
+            value: total.and_then(|total| value(&self.kind, total)?.value),
             n: counted.total,
             remaining: remaining(counted, self.budget),
             burn,
             status: status(counted, self.budget, burn),
-            alerts: ALERTS
-                .iter()
-                .filter(|alert| is_alert(alert))
-                .map(|(burn, over, and)| Alert { burn: *burn, over: *over, and: *and })
-                .collect(),
+            alerts: ALERTS.into_iter().filter(is_alert).collect(),
         }
     }
 
-    /// What the newest slices that fill a window come to.
-    fn total(&self, history: &[Slice<'_>], window: Span) -> Option<Signal> {
-        let mut covered = 0;
-        let mut total: Option<Signal> = None;
-        for slice in history.iter().rev().take_while(|slice| {
-            let is_inside = covered < window.0;
-            covered += slice.length.0;
-            is_inside
-        }) {
+    /// What the newest slices that fill each window come to, in one pass.
+    fn totals(&self, history: &[Slice<'_>]) -> Totals {
+        let spans = ALERTS.iter().flat_map(|alert| [alert.over, alert.and]).chain([self.window, DAY]);
+        let mut windows: Vec<(Span, Option<Signal>)> = spans.map(|span| (span, None)).collect();
+        windows.sort_by_key(|(span, _)| *span);
+        let (mut covered, mut total): (u64, Option<Signal>) = (0, None);
+        let mut filled = 0;
+        for slice in history.iter().rev() {
+            while windows.get(filled).is_some_and(|(span, _)| covered >= span.0) {
+                windows[filled].1.clone_from(&total);
+                filled += 1;
+            }
+            covered = covered.saturating_add(slice.length.0);
             let Some(signal) = slice.signals.get(self.kind.signal()) else { continue };
             match &mut total {
                 None => total = Some(signal.clone()),
                 Some(total) => _ = total.add(signal),
             }
         }
-        total
+        windows[filled..].iter_mut().for_each(|(_, of_window)| of_window.clone_from(&total));
+        Totals { covered, windows }
     }
 
     /// Bad events out of all. Of a mean no event is bad by itself: what it has spent of its target is.
@@ -158,7 +176,9 @@ impl Objective {
             Metric::Proportion { .. } if self.is_least => (1.0 - value) * n,
             Metric::Proportion { .. } => value * n,
             Metric::Quantile { .. } => tail_above(total, self.target),
-            _ if self.is_least => n * self.target / value,
+            // Nothing is spent bit by bit of what should be at least so much: it is so, or it is not.
+            _ if self.is_least && value >= self.target => 0.0,
+            _ if self.is_least => n,
             _ => n * value / self.target,
         };
         Counted { bad: if bad.is_finite() { bad.max(0.0) } else { n }, total: n }

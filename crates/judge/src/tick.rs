@@ -73,6 +73,8 @@ pub struct Tick {
     /// Increments of the stable arm by series, where those are replicas of each other: from them its dispersion is estimated.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stable_series: SeriesSignals,
+    /// How many sources have counted sessions so far in the rollout, each start of one by itself.
+    pub routers: u32,
     /// The signals that could not be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub troubles: BTreeMap<SignalName, Trouble>,

@@ -19,6 +19,9 @@ pub struct LedgerEntry {
     pub warmup: bool,
     /// Whether the step leaves traffic to the stable arm.
     pub stable_planned: bool,
+    /// How many routers have counted sessions so far in the rollout, each start of one by itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub routers: u32,
     /// Increments of the arm.
     pub signals: Signals,
     /// Those of the stable arm by replica, where that is known.
@@ -65,7 +68,7 @@ impl LedgerTick {
             let Some(entry) = entry else { continue };
             (tick.step, tick.elapsed_ms, tick.held_ms) = (entry.step, entry.elapsed_ms, entry.held_ms);
             (tick.warmup, tick.stable_planned) = (entry.warmup, entry.stable_planned);
-            tick.troubles = entry.troubles;
+            (tick.routers, tick.troubles) = (entry.routers, entry.troubles);
             if is_candidate {
                 tick.candidate = entry.signals;
             } else {
@@ -74,4 +77,8 @@ impl LedgerTick {
         }
         tick
     }
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -95,18 +95,16 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
                 ("dev.tidegate.version.promote.v1", generator.subschema_for::<VersionPromote>()),
                 ("dev.tidegate.evaluation.finished.v1", generator.subschema_for::<EvaluationFinished>()),
             ];
-            let suite = event(
-                json!({"pattern": "^dev\\.cdevents\\.testsuiterun\\.finished\\."}),
-                &json!({"type": "object", "required": ["subject"]}),
-            );
+            let run = json!({"type": "object", "required": ["subject"]});
+            let suite = json!({"type": "string", "pattern": "^dev\\.cdevents\\.testsuiterun\\.finished\\."});
             let mut events =
                 said.each_ref().map(|(kind, data)| event(json!({"const": kind}), data.as_value())).to_vec();
-            events.push(suite);
+            events.push(event(suite, &run));
             let event = json!({"oneOf": events});
             json!({
                 "application/cloudevents+json": {"schema": event},
                 "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
-                "application/json": {"schema": {"anyOf": said.map(|(_, data)| data)}},
+                "application/json": {"schema": {"anyOf": [said[0].1, said[1].1, run]}},
             })
         }
         Content::Other(media) => json!({*media: {"schema": {"type": "string"}}}),

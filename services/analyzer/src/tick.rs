@@ -138,6 +138,7 @@ fn tick(analysis: &Analysis, rollout: &Rollout, collected: Collected, until: At)
         candidate: collected.candidate,
         stable: collected.stable,
         stable_series: collected.stable_series,
+        routers: collected.routers,
         troubles: troubles(&analysis.memory),
     }
 }
@@ -176,6 +177,7 @@ fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commi
             held_ms: tick.held_ms,
             warmup: tick.warmup,
             stable_planned: tick.stable_planned,
+            routers: tick.routers,
             signals: signals.clone(),
             series: series.clone(),
             troubles: tick.troubles.clone(),

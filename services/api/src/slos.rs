@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use chassis::Core;
-use judge::Span;
 use judge::slo::Slice;
+use judge::{Resolved, Span};
 use proto::http::{LedgerTick, Page, SloView};
+use rollout::Version;
 
-use crate::problem::Answer;
+use crate::problem::{Answer, Refusal};
 use crate::rollouts::found;
 use crate::ticks::read;
 
-/// The ticks that are read: a day at ticks of 15 s.
+/// The ticks that are read: a day at ticks of 15 s, less at shorter ones.
 const TICKS_MAX: i64 = 5760;
 /// The hour before the rollout is kept by minutes.
 const MINUTE: Span = Span::from_secs(60);
@@ -26,15 +27,23 @@ pub(crate) async fn list(State(core): State<Core>, Path(id): Path<String>) -> An
     let newest = rows.judge(&row.id).await?.map_or(0, |judged| judged.tick);
     // Behind the tick before the first one is tick 0, the hour before.
     let ticks = read(&mut rows, &row.id, ((newest - TICKS_MAX).max(-1), TICKS_MAX + 1)).await?;
-    let (candidate, stable) = (slices(&ticks, checks.tick, true), slices(&ticks, checks.tick, false));
-    let arms = [(Some(&row.candidate), candidate), (row.previous.as_ref(), stable)];
-    let items = checks.slos.iter().flat_map(|objective| {
+    drop(reader);
+    let (checks, versions) = (checks.clone(), (row.candidate, row.previous));
+    // A day of histograms takes a while to add up.
+    let items = tokio::task::spawn_blocking(move || views(&checks, versions, &ticks)).await;
+    let items = items.map_err(|cause| Refusal::unavailable(format!("the ledger can't be added up: {cause}")))?;
+    Ok(Json(Page { items, cursor: None }))
+}
+
+fn views(checks: &Resolved, (candidate, stable): (Version, Option<Version>), ticks: &[LedgerTick]) -> Vec<SloView> {
+    let arms = [(Some(candidate), slices(ticks, checks.tick, true)), (stable, slices(ticks, checks.tick, false))];
+    let views = checks.slos.iter().flat_map(|objective| {
         arms.iter().filter_map(|(version, slices)| {
-            let (version, standing) = ((*version)?.clone(), objective.standing(slices));
+            let (version, standing) = (version.clone()?, objective.standing(slices));
             Some(SloView { version, objective: objective.clone(), standing })
         })
     });
-    Ok(Json(Page { items: items.collect(), cursor: None }))
+    views.collect()
 }
 
 /// What an arm did, oldest first.

@@ -130,7 +130,7 @@ impl Scrapes {
     /// Ends the tick: what leaves in it.
     pub fn close(&mut self) -> Collected {
         let Released { candidate, stable, stable_series } = self.pairing.release();
-        Collected { candidate, stable, stable_series, notes: Notes::default() }
+        Collected { candidate, stable, stable_series, ..Collected::default() }
     }
 }
 

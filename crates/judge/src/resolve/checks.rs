@@ -49,6 +49,15 @@ pub(super) fn resolve(
     if resolved.iter().map(|check| check.rules.len()).sum::<usize>() > RULES_MAX {
         findings.refuse("checks", format!("more than {RULES_MAX} rules: split the policy"));
     }
+    let is_told_only = |check: &ResolvedCheck| check.action == Action::Report;
+    if let Some(at) = checks.iter().position(|check| check.action != Action::Report)
+        && resolved.len() == checks.len()
+        && resolved.iter().all(is_told_only)
+    {
+        let sentence =
+            "without both numbers nothing of this policy is judged: write `agreement` and `n`, or `action: report`";
+        findings.refuse(format!("checks[{at}].judged_by"), sentence);
+    }
     let counters = counters::assign(checks, &mut resolved, findings);
     (resolved, counters)
 }

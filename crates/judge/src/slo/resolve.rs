@@ -13,9 +13,13 @@ const WINDOW_MAX: Span = Span::from_secs(24 * HOUR);
 const SLOS_MAX: usize = 20;
 
 /// The objectives of a policy, beside its checks. Each problem is a field and a sentence.
-pub(crate) fn resolve(slos: &[Slo], checks: &[ResolvedCheck]) -> Result<Vec<Objective>, Vec<(String, String)>> {
+pub(crate) fn resolve(
+    slos: &[Slo],
+    checks: &[ResolvedCheck],
+    is_judged: bool,
+) -> Result<Vec<Objective>, Vec<(String, String)>> {
     let mut problems = Vec::new();
-    if !slos.is_empty() && checks.is_empty() {
+    if !slos.is_empty() && !is_judged {
         problems.push((
             "slos".to_owned(),
             "without checks nothing is counted: write one, at least with `action: report`".to_owned(),

@@ -82,19 +82,45 @@ fn a_quantile_spends_by_slow_requests_and_a_mean_by_its_sum() {
     };
     assert!((spent(4.0).remaining - 0.6).abs() < 1e-9 && spent(4.0).status == Status::Healthy, "4 of 10 dollars");
     assert_eq!(spent(10.0).status, Status::Exhausted);
+
+    let score = objective(slo("reward", "min", 0.5)).unwrap();
+    let mean = |s1: f64| {
+        let signals =
+            Signals::from([(SignalName::observation("reward"), Signal::Mean { n: 100.0, s1, s2: 0.0, cap: None })]);
+        score.standing(&[Slice { length: MINUTE, signals: &signals }])
+    };
+    assert_eq!((mean(60.0).remaining, mean(60.0).status), (1.0, Status::Healthy));
+    assert_eq!((mean(-300.0).remaining, mean(-300.0).status), (0.0, Status::Exhausted), "far below");
+}
+
+#[test]
+fn what_lies_in_the_cell_of_the_target_may_be_slower() {
+    let p95 = objective(slo("p95_latency_ms", "max", 2000.0)).unwrap();
+    let buckets = |counts: [f64; 4]| {
+        let signal = Signal::Buckets { edges: vec![1000.0, 2500.0, 5000.0], counts: counts.to_vec() };
+        let signals = Signals::from([(SignalName::latency(), signal)]);
+        p95.standing(&[Slice { length: MINUTE, signals: &signals }]).status
+    };
+    assert_eq!(buckets([100.0, 0.0, 0.0, 0.0]), Status::Healthy);
+    assert_eq!(buckets([0.0, 100.0, 0.0, 0.0]), Status::Exhausted, "2,400 ms each, as far as is known");
+    let slow = objective(slo("p95_latency_ms", "max", 9000.0)).unwrap();
+    let signal = Signal::Buckets { edges: vec![1000.0, 2500.0], counts: vec![0.0, 0.0, 100.0] };
+    let signals = Signals::from([(SignalName::latency(), signal)]);
+    assert_eq!(slow.standing(&[Slice { length: MINUTE, signals: &signals }]).status, Status::Exhausted);
 }
 
 #[test]
 fn a_budget_that_burns_alerts_while_its_cause_lasts() {
     let objective = objective(slo("error_rate", "max", 0.01)).unwrap();
-    let good = vec![(0.0, 100.0); 30];
+    let good = vec![(0.0, 100.0); 60];
     let bad = vec![(40.0, 100.0); 60];
     let fast = Alert { burn: 14.4, over: Span::from_secs(3600), and: Span::from_secs(300) };
     let burning = after(&objective, &[good.clone(), bad.clone()].concat());
     assert!(burning.alerts.contains(&fast), "{burning:?}");
-    let over = after(&objective, &[bad, good].concat());
+    let over = after(&objective, &[bad.clone(), good[..30].to_vec()].concat());
     assert!(!over.alerts.contains(&fast), "{over:?}");
     assert_eq!(over.status, Status::Exhausted, "what was spent stays spent");
+    assert!(after(&objective, &bad[..20]).alerts.is_empty(), "an hour has not been seen yet");
 }
 
 #[test]
@@ -117,7 +143,7 @@ fn what_is_no_objective_is_refused_at_its_field() {
         let refused = objective(slo.clone()).expect_err("refused");
         assert!(refused.starts_with(place), "{slo:?}: {refused}");
     }
-    assert!(resolve(&[slo("error_rate", "max", 0.1)], &[]).is_err(), "without checks nothing is counted");
+    assert!(resolve(&[slo("error_rate", "max", 0.1)], &[], false).is_err(), "without checks nothing is counted");
 }
 
 proptest! {

@@ -3,6 +3,7 @@
 //! The order is per field: the policy, its class, the default. Steps are one field. A check with the metric of a check of the class
 //! takes its fields one by one; other checks are added to those of the class.
 
+use judge::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -27,6 +28,9 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     Policy::PRESETS.iter().copied().filter(|name| *name != "activate")
 }
 
+/// The fields of a check that the threshold method alone has.
+const OF_THRESHOLD: [&str; 5] = ["window", "interval", "failure_limit", "failure_mode", "failure_group"];
+
 impl Policy {
     /// The same policy with what its class says where it says nothing.
     pub(super) fn whole(&self) -> Self {
@@ -44,7 +48,10 @@ impl Policy {
     /// The problems of the whole, where what is wrong may stand in the class alone.
     pub(super) fn naming_its_class(&self, root: &Node, problems: Vec<Problem>) -> Vec<Problem> {
         let Some(class) = &self.class else { return problems };
-        let is_own = |path: &str| root.field(path.split(['.', '[']).next().unwrap_or_default()).is_some();
+        // Checks are merged field by field, all else is one field.
+        let whole = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
+        let is_own =
+            |path: &str| root.at(&if path.starts_with("checks") { path.to_owned() } else { whole(path) }).is_some();
         let named = |problem: Problem| match is_own(&problem.path) {
             true => problem,
             false => Problem { message: format!("{} (from class `{class}`)", problem.message), ..problem },
@@ -69,6 +76,10 @@ fn merged(own: &[PolicyCheck], class: &[PolicyCheck]) -> Value {
     let like = |written: &PolicyCheck, other: &PolicyCheck| written.check.metric == other.check.metric;
     let overlaid = own.iter().map(|written| {
         let mut fields = class.iter().find(|inherited| like(inherited, written)).map(json).unwrap_or_default();
+        if written.check.method == Some(Method::Sequential) {
+            // Whoever changes the method wants none of the other one's.
+            fields.retain(|name, _| !OF_THRESHOLD.contains(&name.as_str()));
+        }
         fields.extend(json(written));
         fields
     });

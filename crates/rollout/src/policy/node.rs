@@ -100,22 +100,25 @@ impl Node {
     /// The place of a field such as `steps[1].dwell`, or of the nearest node around it.
     pub(super) fn place_of(&self, path: &str) -> Option<Place> {
         let mut node = self;
-        for name in path.split(['.', '[']).map(|name| name.trim_end_matches(']')).filter(|name| !name.is_empty()) {
-            let inner = match &node.content {
-                Content::Map(_) => node.field(name),
-                Content::List(items) => name.parse::<usize>().ok().and_then(|at| items.get(at)),
-                Content::Scalar(_) | Content::NotFinite(_) => None,
-            };
-            let Some(inner) = inner else { break };
+        for name in names(path) {
+            let Some(inner) = node.inner(name) else { break };
             node = inner;
         }
         node.place
     }
 
-    /// The field of that name, of a map.
-    pub(super) fn field(&self, name: &str) -> Option<&Self> {
-        let Content::Map(entries) = &self.content else { return None };
-        entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node)
+    /// A field such as `steps[1].dwell`, if it is written.
+    pub(super) fn at(&self, path: &str) -> Option<&Self> {
+        names(path).try_fold(self, Self::inner)
+    }
+
+    /// A field of a map by its name, or an item of a list by its number.
+    fn inner(&self, name: &str) -> Option<&Self> {
+        match &self.content {
+            Content::Map(entries) => entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node),
+            Content::List(items) => name.parse::<usize>().ok().and_then(|at| items.get(at)),
+            Content::Scalar(_) | Content::NotFinite(_) => None,
+        }
     }
 
     /// The first key anywhere in it that its map has already.
@@ -219,6 +222,11 @@ impl<'de> Visitor<'de> for ContentVisitor {
         }
         Ok(Content::Map(entries))
     }
+}
+
+/// The parts of a path.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['.', '[']).map(|name| name.trim_end_matches(']')).filter(|name| !name.is_empty())
 }
 
 fn place(location: Location) -> Option<Place> {

@@ -77,7 +77,7 @@ pub(super) const CALLS: &[Call] = &[
     Call {
         path: "/v1/rollouts/{id}/slos",
         id: "showSlos",
-        does: "How the objectives of its policy stand in each arm, over the last day at most: what is left of each error budget, and how fast it is spent. They never take a version back.",
+        does: "How the objectives of its policy stand in each arm, over the last 5,760 ticks (a day at ticks of 15 s) and the hour before the rollout: what is left of each error budget, and how fast it is spent. They never take a version back.",
         answers: &[(200, "One entry for each objective and arm.", json_of!(Page<SloView>))],
         refusals: &[403, 404, 503],
         ..ROLLOUTS

@@ -17,7 +17,7 @@ pub(super) fn text(slos: &[SloView]) -> String {
             version.to_string(),
             or_dash(standing.value.map(number)),
             number(standing.n),
-            format!("{:.1} %", 100.0 * standing.remaining),
+            if standing.n > 0.0 { format!("{:.1} %", 100.0 * standing.remaining) } else { "-".to_owned() },
             word(&standing.status),
         ]);
     }

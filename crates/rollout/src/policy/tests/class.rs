@@ -101,6 +101,19 @@ fn what_is_wrong_with_both_together_is_told_at_what_the_policy_wrote() {
 }
 
 #[test]
+fn whoever_changes_the_method_of_a_check_of_its_class_inherits_nothing_of_the_other_one() {
+    let check = "checks: [{metric: error_rate, method: sequential, rules: {max_absolute: 0.05}}]\n";
+    let checks = plan(&format!("class: llm-upgrade\n{check}")).checks.unwrap().checks;
+    assert_eq!((checks[0].method, checks[0].min_samples), (judge::Method::Sequential, 20), "the rest stays");
+    insta::assert_snapshot!(refusal("class: llm-upgrade\nchecks: [{metric: avg_cost_usd, lo: 2, hi: 1}]\nwarmup: 40s\n"), @r"
+    line 2, column 44: checks[0].hi: 1 is not above lo, 2
+    line 3, column 9: warmup: 40s leaves nothing to judge of step 0, which runs 30s: write less than that
+    line 3, column 9: warmup: 40s leaves nothing to judge of step 1, which runs 30s: write less than that
+    line 3, column 9: warmup: 40s leaves nothing to judge of step 2, which runs 30s: write less than that
+    ");
+}
+
+#[test]
 fn presets_of_one_family_have_the_limits_of_agent_default() {
     let of = |name: &str| preset(name).checks.unwrap();
     for name in ["aggressive", "conservative", "fast"] {

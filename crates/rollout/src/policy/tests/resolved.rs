@@ -58,7 +58,7 @@ fn a_score_of_a_judge_that_nobody_has_calibrated_is_reported_and_not_judged() {
     let of = |judged_by: &str| {
         let text = format!(
             "steps: [{{split: 5, dwell: 5m}}, {{split: 100}}]\n\
-             checks: [{{metric: quality, rules: {{min_absolute: 0.7}}, hi: 1, action: rollback, judged_by: {judged_by}}}]\n"
+             checks: [{{metric: quality, rules: {{min_absolute: 0.7}}, hi: 1, action: rollback, judged_by: {judged_by}}}, {{metric: error_rate, rules: {{gte: 0.1}}}}]\n"
         );
         let policy = policy(&text);
         let plan = policy.plan().unwrap();
@@ -66,7 +66,7 @@ fn a_score_of_a_judge_that_nobody_has_calibrated_is_reported_and_not_judged() {
             .table()
             .unwrap()
             .into_iter()
-            .filter(|row| row.what.ends_with("judged_by") || row.what.ends_with(".action"));
+            .filter(|row| row.what.ends_with("judged_by") || row.what == "checks[0].action");
         let rows: Vec<String> = rows.map(|row| format!("{} = {} ({})", row.what, row.value, row.from)).collect();
         let notes = plan.notes.into_iter().filter(|note| note.contains("judged_by"));
         [rows, notes.collect()].concat().join("\n")
@@ -85,6 +85,7 @@ fn a_score_of_a_judge_that_nobody_has_calibrated_is_reported_and_not_judged() {
             "steps: [{{split: 5, dwell: 5m}}, {{split: 100}}]\nchecks: [{{metric: q, rules: {{lt: 0.7}}, hi: 1, judged_by: {judged_by}}}]\n"
         ))
     };
+    insta::assert_snapshot!(refused("{name: rubric-3, agreement: 0.87}"), @"line 2, column 58: checks[0].judged_by: without both numbers nothing of this policy is judged: write `agreement` and `n`, or `action: report`");
     insta::assert_snapshot!(refused("{name: rubric-3, agreement: 87, n: 0}"), @r"
     line 2, column 86: checks[0].judged_by.agreement: no share of items: write one such as 0.87
     line 2, column 93: checks[0].judged_by.n: 0 items calibrate nothing: write how many people have judged too
