@@ -31,15 +31,15 @@ fn ticks(plan: &Plan) -> anyhow::Result<Vec<Figure>> {
     let resolved = plan.checks.as_ref().context("no checks")?;
     let (traffic, same) = (Traffic::default(), Effect::default());
     let per_tick = traffic.requests_per_second * TICK_SECONDS;
-    let arms = [0.05, 0.95].map(|share| Arm::new(resolved, &traffic, &same, per_tick * share));
+    let arms = [0.05, 0.95].map(|share| Arm::new(resolved, &traffic, std::slice::from_ref(&same), per_tick * share));
     let mut chance = Pcg64Mcg::seed_from_u64(1);
     let ledger: Vec<Tick> = (1..=TICKS)
         .map(|number| Tick {
             tick: number.into(),
             elapsed_ms: i64::from(number) * 15_000,
             stable_planned: true,
-            candidate: arms[0].draw(&mut chance),
-            stable: arms[1].draw(&mut chance),
+            candidate: arms[0].draw(&mut chance).signals,
+            stable: arms[1].draw(&mut chance).signals,
             ..Tick::default()
         })
         .collect();

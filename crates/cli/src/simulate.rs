@@ -93,7 +93,7 @@ fn rollouts(plan: &Plan, traffic: &Traffic, effect: &Effect, (seed, count): (u64
 
 fn assumed(plan: &Plan, traffic: &Traffic, asked: &SimulateArguments) -> String {
     format!(
-        "{}: {} rollouts, seed {}\n{} requests/s, {} % fail, median {} ms, observations of {} %; bad: {}",
+        "{}: {} rollouts, seed {}\n{} requests/s, {} % fail, median {} ms, {} % judged; bad: {}",
         plan.policy,
         asked.rollouts.div_ceil(2) * 2,
         asked.seed,

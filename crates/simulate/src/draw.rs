@@ -1,30 +1,35 @@
 //! Ticks drawn at random: counts of independent requests, in the cells that routers count into.
 
-use judge::edges::{CELL_COUNT, LATENCY_EDGES_MS};
-use judge::{Counts, Metric, Resolved, Signal, SignalName, Signals};
-use libm::{erfc, exp, lgamma, log};
-use rand::RngExt as _;
-use rand_distr::{Binomial, Distribution as _};
+use judge::{Counts, Metric, Resolved, SeriesSignals, Signal, SignalName, Signals, signal::add_signal};
 use rand_pcg::Pcg64Mcg;
 
+use crate::cells::{latency_cells, value_cells};
+use crate::chance::{Poisson, binomial, spread};
 use crate::traffic::{Effect, Items, Traffic};
-
-/// Values of an observation are drawn from so many cells over its range.
-const VALUE_CELLS: u32 = 40;
-
-/// How far a Poisson table goes to both sides of its mean, in standard deviations.
-const DEVIATIONS: f64 = 8.0;
-
-/// Cells with less than this are never drawn.
-const SHARE_MIN: f64 = 1e-7;
 
 /// One arm with so many requests a tick, ready to be drawn from.
 #[derive(Debug, Clone)]
 pub struct Arm {
+    pods: Vec<Pod>,
+    /// The histograms that are read: of whole answers, of first bytes, or both; one is as the other here.
+    read: Vec<SignalName>,
+    observed: Vec<Observed>,
+}
+
+/// What an arm counts in a tick.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Drawn {
+    /// The whole arm.
+    pub signals: Signals,
+    /// Its requests by pod, if it has several.
+    pub series: SeriesSignals,
+}
+
+/// The requests of one pod; or of a whole arm, where nobody asks for its pods.
+#[derive(Debug, Clone)]
+struct Pod {
     error_rate: f64,
-    observed_share: f64,
     requests: Requests,
-    observed: Vec<(SignalName, Kind)>,
 }
 
 /// The requests of a tick: how many, or how many in each cell of the latency histogram. A Poisson number of requests that fall into
@@ -32,11 +37,15 @@ pub struct Arm {
 #[derive(Debug, Clone)]
 enum Requests {
     Counted(Poisson),
-    Timed {
-        cells: Vec<(usize, Poisson)>,
-        /// The histograms that are read: of whole answers, of first bytes, or both; one is as the other here.
-        read: Vec<SignalName>,
-    },
+    Timed(Vec<(usize, Poisson)>),
+}
+
+#[derive(Debug, Clone)]
+struct Observed {
+    signal: SignalName,
+    /// Of how many requests it comes, 0 to 1.
+    share: f64,
+    kind: Kind,
 }
 
 #[derive(Debug, Clone)]
@@ -48,41 +57,78 @@ enum Kind {
 }
 
 impl Arm {
-    /// What the checks of a policy read of an arm with these answers and so many requests a tick in the mean.
+    /// What the checks of a policy read of an arm with so many requests a tick in the mean, spread evenly over pods: each differs by
+    /// its effect from what stable answers.
     #[must_use]
-    pub fn new(resolved: &Resolved, traffic: &Traffic, effect: &Effect, requests: f64) -> Self {
-        let answers = traffic.with(effect);
-        let (mut read, mut observed) = (Vec::new(), Vec::<(SignalName, Kind)>::new());
+    pub fn new(resolved: &Resolved, traffic: &Traffic, pods: &[Effect], requests: f64) -> Self {
+        let (mut read, mut observed) = (Vec::new(), Vec::<Observed>::new());
         for check in &resolved.checks {
             let signal = check.kind.signal();
             if matches!(&check.kind, Metric::Quantile { .. }) && !read.contains(signal) {
                 read.push(signal.clone());
             }
             let Some(name) = signal.observed() else { continue };
-            if observed.iter().any(|(known, _)| known == signal) {
+            if observed.iter().any(|known| known.signal == *signal) {
                 continue;
             }
             let items = traffic.items(name, matches!(check.kind, Metric::Proportion { .. }));
-            let factor = effect.observed.get(name).copied().unwrap_or(1.0);
-            observed.push((signal.clone(), kind(items, factor)));
+            let factor = pods.first().and_then(|effect| effect.observed.get(name)).copied().unwrap_or(1.0);
+            let share = traffic.share_of(&check.kind);
+            observed.push(Observed { signal: signal.clone(), share, kind: kind(items, factor) });
         }
-        let requests = if read.is_empty() {
-            Requests::Counted(Poisson::new(requests))
-        } else {
-            let cells = latency_cells(answers.latency_median_ms, answers.latency_sigma);
-            let cells = cells.into_iter().map(|(cell, share)| (cell, Poisson::new(requests * share))).collect();
-            Requests::Timed { cells, read }
-        };
-        Self { error_rate: answers.error_rate, observed_share: answers.observed_share, requests, observed }
+        let each = requests / pods.len() as f64;
+        let mut made: Vec<Pod> = Vec::new();
+        for (at, effect) in pods.iter().enumerate() {
+            let pod = match made.last() {
+                Some(last) if pods[at - 1] == *effect => last.clone(),
+                _ => Pod::new(&traffic.with(effect), each, !read.is_empty()),
+            };
+            made.push(pod);
+        }
+        Self { pods: made, read, observed }
     }
 
     /// The signals of a tick.
     #[must_use]
-    pub fn draw(&self, chance: &mut Pcg64Mcg) -> Signals {
+    pub fn draw(&self, chance: &mut Pcg64Mcg) -> Drawn {
+        let mut drawn = Drawn::default();
+        let mut n = 0;
+        for (at, pod) in self.pods.iter().enumerate() {
+            let (requests, signals) = pod.draw(&self.read, chance);
+            n += requests;
+            for (name, signal) in signals {
+                add_signal(&mut drawn.signals, &name, &signal);
+                if self.pods.len() > 1 {
+                    drawn.series.entry(name).or_default().insert(at.to_string(), signal);
+                }
+            }
+        }
+        for Observed { signal, share, kind } in &self.observed {
+            let items = if *share < 1.0 { binomial(n, *share, chance) } else { n };
+            if items > 0 {
+                drawn.signals.insert(signal.clone(), kind.draw(items, chance));
+            }
+        }
+        drawn
+    }
+}
+
+impl Pod {
+    fn new(answers: &Traffic, requests: f64, is_timed: bool) -> Self {
+        let requests = if is_timed {
+            let cells = latency_cells(answers.latency_median_ms, answers.latency_sigma).into_iter();
+            Requests::Timed(cells.map(|(cell, share)| (cell, Poisson::new(requests * share))).collect())
+        } else {
+            Requests::Counted(Poisson::new(requests))
+        };
+        Self { error_rate: answers.error_rate, requests }
+    }
+
+    fn draw(&self, read: &[SignalName], chance: &mut Pcg64Mcg) -> (u64, Signals) {
         let mut signals = Signals::new();
         let n = match &self.requests {
             Requests::Counted(number) => number.draw(chance),
-            Requests::Timed { cells, read } => {
+            Requests::Timed(cells) => {
                 let mut counts = Counts::new();
                 cells.iter().for_each(|(cell, number)| counts.add_events(*cell, number.draw(chance)));
                 let n = counts.total();
@@ -93,18 +139,11 @@ impl Arm {
                 n
             }
         };
-        if n == 0 {
-            return signals;
+        if n > 0 {
+            let failed = binomial(n, self.error_rate, chance);
+            signals.insert(SignalName::error(), Signal::Count { k: failed as f64, n: n as f64 });
         }
-        let failed = binomial(n, self.error_rate, chance);
-        signals.insert(SignalName::error(), Signal::Count { k: failed as f64, n: n as f64 });
-        for (name, kind) in &self.observed {
-            let items = binomial(n, self.observed_share, chance);
-            if items > 0 {
-                signals.insert(name.clone(), kind.draw(items, chance));
-            }
-        }
-        signals
+        (n, signals)
     }
 }
 
@@ -128,84 +167,9 @@ impl Kind {
     }
 }
 
-/// Zeros and ones, or values in cells of a normal distribution cut at 0 and at four standard deviations, scores at 1; stretched so
-/// that their mean is what was said, times the factor.
 fn kind(items: Items, factor: f64) -> Kind {
-    let Some(sd) = items.sd else { return Kind::Share((items.mean * factor).clamp(0.0, 1.0)) };
-    let most = if items.is_score() { 1.0 } else { items.mean + 4.0 * sd };
-    let width = most / f64::from(VALUE_CELLS);
-    let below = |x: f64| 0.5 * erfc(-(x - items.mean) / (sd * std::f64::consts::SQRT_2));
-    let cell = |at: u32| {
-        let (low, high) = (f64::from(at) * width, f64::from(at + 1) * width);
-        (low + width / 2.0, below(high) - below(low))
-    };
-    let cells: Vec<(f64, f64)> = (0..VALUE_CELLS).map(cell).filter(|(_, share)| *share > SHARE_MIN).collect();
-    let (sum, whole) =
-        cells.iter().fold((0.0, 0.0), |(sum, whole), (value, share)| (sum + value * share, whole + share));
-    let stretch = if sum > 0.0 { items.mean * factor * whole / sum } else { 1.0 };
-    let top = if items.is_score() { 1.0 } else { f64::INFINITY };
-    Kind::Values(cells.into_iter().map(|(value, share)| ((value * stretch).min(top), share / whole)).collect())
-}
-
-/// The shares of a lognormal distribution in the cells that routers count into.
-fn latency_cells(median_ms: f64, sigma: f64) -> Vec<(usize, f64)> {
-    let below = |ms: f64| 0.5 * erfc(-(log(ms) - log(median_ms)) / (sigma * std::f64::consts::SQRT_2));
-    let upper = |cell: usize| LATENCY_EDGES_MS.get(cell).map_or(1.0, |edge| below(*edge));
-    let share = |cell: usize| upper(cell) - if cell == 0 { 0.0 } else { upper(cell - 1) };
-    (0..CELL_COUNT).map(|cell| (cell, share(cell))).filter(|(_, share)| *share > SHARE_MIN).collect()
-}
-
-/// Puts `n` events into cells by their shares: each cell gets its part of what is left.
-fn spread<T>(n: u64, cells: &[(T, f64)], chance: &mut Pcg64Mcg, mut put: impl FnMut(&T, u64)) {
-    let (mut left, mut rest) = (n, cells.iter().map(|(_, share)| share).sum::<f64>());
-    for (at, (value, share)) in cells.iter().enumerate() {
-        if left == 0 {
-            return;
-        }
-        let is_last = at + 1 == cells.len();
-        let events = if is_last { left } else { binomial(left, (share / rest).clamp(0.0, 1.0), chance) };
-        if events > 0 {
-            put(value, events);
-        }
-        left -= events;
-        rest -= share;
-    }
-}
-
-fn binomial(n: u64, p: f64, chance: &mut Pcg64Mcg) -> u64 {
-    if n == 0 || p <= 0.0 {
-        return 0;
-    }
-    Binomial::new(n, p.min(1.0)).map_or(0, |drawn| drawn.sample(chance))
-}
-
-/// A Poisson distribution as a table: the same mean is drawn from at each tick of a step.
-#[derive(Debug, Clone)]
-struct Poisson {
-    first: u64,
-    /// P(at most `first` + index).
-    below: Vec<f64>,
-}
-
-impl Poisson {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of requests, not negative")]
-    fn new(mean: f64) -> Self {
-        let mean = mean.max(0.0);
-        let reach = DEVIATIONS * mean.sqrt() + DEVIATIONS;
-        let (first, last) = ((mean - reach).max(0.0).floor() as u64, (mean + reach).ceil() as u64);
-        let ln_p = |n: u64| if mean > 0.0 { n as f64 * log(mean) - mean - lgamma(n as f64 + 1.0) } else { 0.0 };
-        let mut sum = 0.0;
-        let numbers = if mean > 0.0 { first..=last } else { 0..=0 };
-        let below = numbers.map(|n| {
-            sum += exp(ln_p(n));
-            sum
-        });
-        Self { first, below: below.collect() }
-    }
-
-    fn draw(&self, chance: &mut Pcg64Mcg) -> u64 {
-        let uniform: f64 = chance.random();
-        let at = self.below.partition_point(|below| *below <= uniform).min(self.below.len().saturating_sub(1));
-        self.first + at as u64
+    match items.sd {
+        None => Kind::Share((items.mean * factor).clamp(0.0, 1.0)),
+        Some(sd) => Kind::Values(value_cells(items, sd, factor)),
     }
 }

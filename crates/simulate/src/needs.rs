@@ -71,7 +71,7 @@ fn need(resolved: &Resolved, gate: &Gate, traffic: &Traffic, share: f64) -> Opti
     let check = resolved.check_of(gate)?;
     let channel = resolved.sequential.channels.get(gate.channel)?;
     let observed = channel.signal.observed();
-    let part = if observed.is_some() { traffic.observed_share } else { 1.0 };
+    let part = traffic.share_of(&check.kind);
     let phi = match gate.phi {
         Dispersed::Stated(phi) | Dispersed::Assumed(phi) => phi,
         Dispersed::Estimated(_) => 1.0,

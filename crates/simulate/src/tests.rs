@@ -1,8 +1,9 @@
 //! A2, A3 and A5 of the design, as quick sets: seeds are fixed, so nothing here is luck.
 
+use judge::{Signal, SignalName, Tick};
 use rollout::{Plan, Policy};
 
-use crate::{Effect, End, Simulated, Traffic, run};
+use crate::{Effect, End, Pods, Simulated, Traffic, Weather, World, run};
 
 /// The twelve gates of the reference scenarios.
 const TWELVE: &str = include_str!("../twelve.yaml");
@@ -108,13 +109,86 @@ fn needs_are_told_before_anything_starts() {
 fn observations_have_the_mean_that_was_said() {
     let plan = plan(TWELVE);
     let (resolved, traffic) = (plan.checks.as_ref().unwrap(), Traffic::default());
-    let effect = Effect { observed: [("cost_usd".to_owned(), 1.2)].into(), ..Effect::default() };
+    let observed = [("cost_usd", 1.2), ("quality_score", 0.9925)].map(|(name, factor)| (name.to_owned(), factor));
+    let effect = Effect { observed: observed.into(), ..Effect::default() };
     let mut chance = rand_pcg::rand_core::SeedableRng::seed_from_u64(1);
-    let signals = crate::draw::Arm::new(resolved, &traffic, &effect, 2e6).draw(&mut chance);
-    let mean = |name: &str| match &signals[&judge::SignalName::observation(name)] {
-        judge::Signal::Mean { n, s1, .. } => s1 / n,
+    let signals = crate::draw::Arm::new(resolved, &traffic, &[effect], 2e6).draw(&mut chance).signals;
+    let mean = |name: &str| match &signals[&SignalName::observation(name)] {
+        Signal::Mean { n, s1, s2, .. } => (s1 / n, (s2 / n - (s1 / n).powi(2)).sqrt()),
         other => panic!("{other:?}"),
     };
-    assert!((mean("cost_usd") - 0.024).abs() < 1e-4, "{}", mean("cost_usd"));
-    assert!((mean("quality_score") - 0.85).abs() < 2e-3, "{}", mean("quality_score"));
+    let ((cost, cost_sd), (quality, quality_sd)) = (mean("cost_usd"), mean("quality_score"));
+    assert!((cost - 0.024).abs() < 1e-4 && (0.021..0.025).contains(&cost_sd), "{cost}, {cost_sd}");
+    assert!((quality - 0.85 * 0.9925).abs() < 1e-3 && (quality_sd - 0.12).abs() < 2e-3, "{quality}, {quality_sd}");
+}
+
+#[test]
+fn values_have_the_mean_that_was_said_however_narrow_or_wide() {
+    for (mean, sd) in [(0.85, 0.12), (0.99, 0.001), (0.5, 0.6), (0.7, 0.01), (0.02, 0.02), (4.0, 0.5), (300.0, 0.1)] {
+        let cells = crate::cells::value_cells(crate::Items { mean, sd: Some(sd) }, sd, 1.0);
+        let found: f64 = cells.iter().map(|(value, share)| value * share).sum();
+        assert!((found / mean - 1.0).abs() < 1e-9, "{mean}, {sd}: {found}");
+    }
+}
+
+/// The failures and requests of both arms in each tick of the first step.
+fn counted(traffic: &Traffic, each: impl FnMut(&Tick)) -> Vec<[(f64, f64); 2]> {
+    let plan = plan(TWELVE);
+    let mut world = World::new(plan.checks.as_ref().unwrap(), traffic, &Effect::default(), 7);
+    world.hour();
+    world.enter(0, 0.5);
+    let ticks: Vec<Tick> = (0..960).map(|_| world.tick()).collect();
+    ticks.iter().for_each(each);
+    ticks.iter().map(|tick| [&tick.candidate, &tick.stable].map(|arm| failures(&arm[&SignalName::error()]))).collect()
+}
+
+fn failures(signal: &Signal) -> (f64, f64) {
+    match signal {
+        Signal::Count { k, n } => (*k, *n),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn weather_is_the_same_in_both_arms() {
+    let swing = Effect { errors: 2.0, ..Effect::default() };
+    let outage = Effect { errors: 20.0, latency: 2.0, ..Effect::default() };
+    let weather = Weather { swing, outage, outages: 0.1 };
+    let ticks = counted(&Traffic { weather, ..Traffic::default() }, |_| {});
+    let rate = |arm: usize, is_out: bool| {
+        let ticks = ticks.iter().filter(|tick| (tick[1].0 / tick[1].1 > 0.06) == is_out);
+        let (k, n) = ticks.fold((0.0, 0.0), |(k, n), tick| (k + tick[arm].0, n + tick[arm].1));
+        k / n
+    };
+    for is_out in [false, true] {
+        let (candidate, stable) = (rate(0, is_out), rate(1, is_out));
+        assert!((candidate / stable - 1.0).abs() < 0.05, "{candidate}, {stable}");
+    }
+    assert!(rate(0, true) > 0.1 && rate(0, false) < 0.02);
+    // Four hours: two waves, and so as many good ticks as bad ones.
+    let quarter = |at: usize| ticks[at * 120..(at + 1) * 120].iter().map(|tick| tick[0].0).sum::<f64>();
+    assert!((0..8).any(|at| quarter(at) > 2.0 * quarter((at + 2) % 8)));
+}
+
+#[test]
+fn pods_add_up_to_their_arm_and_have_minutes_of_their_own() {
+    let over = |errors_sd: f64, latency_sd: f64| {
+        let pods = Some(Pods { requests_per_second: 12.5, errors_sd, latency_sd });
+        let (mut x2, mut df) = (0.0, 0.0);
+        counted(&Traffic { pods, ..Traffic::default() }, |tick| {
+            let series = &tick.stable_series[&SignalName::error()];
+            assert_eq!((series.len(), tick.stable_series.len()), (4, 2));
+            let (k, n) = failures(&tick.stable[&SignalName::error()]);
+            let pods: Vec<(f64, f64)> = series.values().map(failures).collect();
+            assert_eq!(pods.iter().fold((0.0, 0.0), |sum, pod| (sum.0 + pod.0, sum.1 + pod.1)), (k, n));
+            if k > 0.0 {
+                x2 += pods.iter().map(|pod| (pod.0 - k * pod.1 / n).powi(2) / (k * pod.1 / n)).sum::<f64>();
+                df += 3.0;
+            }
+        });
+        x2 / df
+    };
+    let (alike, clumped) = (over(0.0, 0.0), over(0.5, 0.05));
+    // Some two failures a tick and pod, and a variance of a quarter of their square more.
+    assert!((0.9..1.1).contains(&alike) && (1.3..1.7).contains(&clumped), "{alike}, {clumped}");
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use judge::Metric;
+use libm::pow;
+
 /// The traffic of a model, and what its version that serves now answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
@@ -13,10 +16,36 @@ pub struct Traffic {
     pub latency_median_ms: f64,
     /// Spread of its logarithm: 0.6 makes the p95 2.7 times the median.
     pub latency_sigma: f64,
-    /// Share of requests of which observations come, 0 to 1.
+    /// Share of requests that are judged, 0 to 1; averages are of all requests.
     pub observed_share: f64,
     /// What is observed, by name.
     pub observed: BTreeMap<String, Items>,
+    /// What befalls both arms alike.
+    pub weather: Weather,
+    /// The pods that serve it, if those are told apart.
+    pub pods: Option<Pods>,
+}
+
+/// What befalls both arms alike, each five minutes anew; by default nothing does.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Weather {
+    /// What everything is like at the height of a wave of two hours; at its low it is the inverse.
+    pub swing: Effect,
+    /// What everything is like in an outage.
+    pub outage: Effect,
+    /// Share of the time that is one, 0 to 1.
+    pub outages: f64,
+}
+
+/// Replicas of a version. Requests are spread over them evenly, and each has better and worse minutes of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pods {
+    /// Requests a second that one takes.
+    pub requests_per_second: f64,
+    /// Standard deviation of the factor on its failures, which is drawn anew each minute.
+    pub errors_sd: f64,
+    /// Standard deviation of the logarithm of the factor on the time of its answers, likewise.
+    pub latency_sd: f64,
 }
 
 /// What an observation's values are like.
@@ -47,7 +76,7 @@ impl Items {
 }
 
 impl Default for Traffic {
-    /// A hundred requests a second, 1 % failures, 800 ms, observations of one request in ten.
+    /// A hundred requests a second, 1 % failures, 800 ms, one request in ten judged.
     fn default() -> Self {
         Self {
             requests_per_second: 100.0,
@@ -56,6 +85,8 @@ impl Default for Traffic {
             latency_sigma: 0.6,
             observed_share: 0.1,
             observed: BTreeMap::new(),
+            weather: Weather::default(),
+            pods: None,
         }
     }
 }
@@ -82,6 +113,12 @@ impl Traffic {
         }
     }
 
+    /// Of how many requests a metric's items come, 0 to 1.
+    #[must_use]
+    pub fn share_of(&self, kind: &Metric) -> f64 {
+        if kind.is_judged() { self.observed_share } else { 1.0 }
+    }
+
     /// The same traffic with the answers of a candidate.
     #[must_use]
     pub fn with(&self, effect: &Effect) -> Self {
@@ -90,5 +127,24 @@ impl Traffic {
             latency_median_ms: self.latency_median_ms * effect.latency,
             ..self.clone()
         }
+    }
+}
+
+impl Effect {
+    /// Both at once.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut observed = self.observed.clone();
+        for (name, factor) in &other.observed {
+            *observed.entry(name.clone()).or_insert(1.0) *= factor;
+        }
+        Self { errors: self.errors * other.errors, latency: self.latency * other.latency, observed }
+    }
+
+    /// So much of it: 1 for all, 0 for nothing, -1 for the inverse.
+    #[must_use]
+    pub fn times(&self, much: f64) -> Self {
+        let observed = self.observed.iter().map(|(name, factor)| (name.clone(), pow(*factor, much)));
+        Self { errors: pow(self.errors, much), latency: pow(self.latency, much), observed: observed.collect() }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Assumed {
     /// The spread of its logarithm: with 0.6 the p95 is 2.7 times the median.
     #[arg(long, default_value_t = 0.6, value_parser = number, value_name = "N")]
     sigma: f64,
-    /// The share of requests of which observations come.
+    /// The share of requests that are judged; averages, such as `avg_cost_usd`, are of all.
     #[arg(long, default_value = "10%", value_parser = percent, value_name = "SHARE")]
     observed: f64,
     /// What an observation is like today: its mean, and its standard deviation if it is no share, such as `hallucination=5%` or
@@ -47,6 +47,7 @@ impl Assumed {
             latency_sigma: self.sigma,
             observed_share: self.observed,
             observed: self.items.iter().cloned().collect(),
+            ..Traffic::default()
         })
     }
 }
