@@ -125,6 +125,22 @@ fn import_and_export_write_to_one_side_and_name_on_the_other() {
     assert_eq!(ran(&["export", "argo", "flagger", "--name", "Not a name"]).0, Some(64));
 }
 
+#[test]
+fn a_policy_whose_name_kubernetes_refuses_is_exported_under_another_one_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.yaml");
+    for name in ["chat.", &"c".repeat(63)] {
+        std::fs::write(&file, format!("name: {name}\nsteps: [{{split: 50, dwell: 30s}}, {{split: 100}}]\n")).unwrap();
+        let exported =
+            |more: &[&str]| Command::new(binary()).args(["export", "argo"]).arg(&file).args(more).output().unwrap();
+        let refused = exported(&[]);
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{error}");
+        assert!(error.contains(&format!("`{name}`")) && error.contains("give one with `--name`"), "{error}");
+        assert_eq!(exported(&["--name", "chat"]).status.code(), Some(0));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_logs_of_a_stopped_tidegate_are_verified() {
     let house = House::start();

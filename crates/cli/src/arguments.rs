@@ -20,7 +20,7 @@ pub(crate) use catalogue::{
 pub(crate) use distributed::{
     DoctorArguments, InitArguments, MigrateArguments, Nkey, RestoreArguments, SetupArguments,
 };
-pub(crate) use foreign::{ExportArguments, Format, ImportArguments, Target};
+pub(crate) use foreign::{ExportArguments, Format, ImportArguments, Target, label};
 pub(crate) use parse::AddressOrOff;
 use parse::{address_or_off, duration, number, when_live};
 

@@ -3,11 +3,11 @@
 
 use std::io::{self, Read as _, Write as _};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use convert::{Converted, Document, Naming};
 use rollout::Policy;
 
-use crate::arguments::{ExportArguments, Format, ImportArguments, Target};
+use crate::arguments::{ExportArguments, Format, ImportArguments, Target, label};
 use crate::exit::Exit;
 use crate::lint;
 use crate::words::grouped;
@@ -33,16 +33,19 @@ pub(crate) fn export(asked: &ExportArguments) -> anyhow::Result<Exit> {
         Target::Argo => convert::Target::Argo,
     };
     let naming = Naming {
-        name: asked.name.clone().unwrap_or_else(|| name_of(&policy)),
+        name: asked.name.clone().map_or_else(|| name_of(&policy), Ok)?,
         namespace: asked.namespace.clone(),
         port: asked.port,
     };
     tell(&convert::export(target, &policy, &naming)?)
 }
 
-/// A policy's name as Kubernetes takes it.
-fn name_of(policy: &Policy) -> String {
-    policy.name().map_or("unnamed", |name| name.as_str()).replace(['_', '.'], "-")
+/// A policy's name as Kubernetes takes it, if it can: a policy may have a longer one, and one that ends in a dot.
+fn name_of(policy: &Policy) -> anyhow::Result<String> {
+    let name = policy.name().map_or("unnamed", |name| name.as_str());
+    label(&name.replace(['_', '.'], "-")).map_err(|why| {
+        anyhow!("the policy's name `{name}` makes none that Kubernetes takes: give one with `--name` ({why})")
+    })
 }
 
 fn text_of(file: &str) -> anyhow::Result<String> {

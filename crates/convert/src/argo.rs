@@ -16,6 +16,7 @@ use crate::word::policy_name;
 
 mod analysis;
 mod condition;
+mod dry;
 mod metric;
 mod reasons;
 mod walk;

@@ -123,12 +123,16 @@ pub(crate) fn add(new: Commented, checks: &mut Vec<Commented>) {
     let is_taken =
         |name: &String| checks.iter().any(|known| known.check.metric == *name && known.check.query != new.check.query);
     let name = &new.check.metric;
-    let numbered = (2..).map(|number| format!("{}_{number}", &name[..name.len().min(58)]));
-    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default();
+    let free = numbered(name).find(|name| !is_taken(name)).unwrap_or_default();
     if checks.iter().any(|known| known.check.metric == free && same(&known.check, &new.check)) {
         return;
     }
     checks.push(Commented { check: Check { metric: free, ..new.check }, ..new });
+}
+
+/// A metric's name, and then the same with a number behind it, still short enough for a name.
+pub(crate) fn numbered(name: &str) -> impl Iterator<Item = String> {
+    std::iter::once(name.to_owned()).chain((2..).map(move |number| format!("{}_{number}", &name[..name.len().min(58)])))
 }
 
 /// Why the judge would not take a check, if so.

@@ -14,17 +14,16 @@ use crate::fields::{Fields, Place};
 use crate::note::Note;
 use crate::word::policy_name;
 
+mod deadline;
 mod hooks;
 mod metric;
 mod metrics;
 mod reasons;
 mod weights;
 
+use deadline::Deadline;
 use hooks::Gates;
 use metrics::{Metrics, Values};
-
-/// How long the judged step may take until it is decided, where the Canary does not say.
-const PROGRESS_DEADLINE: Span = Span::from_secs(600);
 
 const INTERVAL: Span = Span::from_secs(60);
 
@@ -37,7 +36,7 @@ pub(crate) fn import(values: Vec<(Value, Place)>, notes: &mut Vec<Note>) -> Resu
     let (canary_name, namespace) = (canary.name.clone(), canary.namespace.clone());
     let mut spec = canary.spec(notes)?;
     let values = Values::of(canary_name, namespace, &spec);
-    let deadline = deadline(&mut spec, notes)?;
+    let deadline = Deadline::read(&mut spec)?;
     let is_skipped = spec.truth("skipAnalysis")?;
     let analysis = match spec.map("analysis")? {
         Some(analysis) => Some(analysis),
@@ -46,7 +45,7 @@ pub(crate) fn import(values: Vec<(Value, Place)>, notes: &mut Vec<Note>) -> Resu
     let origin = vec![format!("Made by `tidegate import flagger` from {told}.")];
     let mut draft = Draft { origin, name, steps: Vec::new(), checks: Vec::new(), terms: Vec::new() };
     match analysis {
-        Some(analysis) if !is_skipped => analysed(analysis, (&mut draft, deadline), (&values, &mut templates), notes)?,
+        Some(analysis) if !is_skipped => analysed(analysis, (&mut draft, &deadline), (&values, &mut templates), notes)?,
         skipped => {
             let place = skipped.map_or_else(|| spec.place().field("analysis"), |analysis| analysis.place().clone());
             notes.push(
@@ -54,6 +53,7 @@ pub(crate) fn import(values: Vec<(Value, Place)>, notes: &mut Vec<Note>) -> Resu
                     "is skipped, there as here: everything goes to the new version at once, and nothing is judged",
                 ),
             );
+            deadline.idle(notes);
             draft.steps.push(Step::new(Share::WHOLE, Span::default()));
         }
     }
@@ -64,7 +64,7 @@ pub(crate) fn import(values: Vec<(Value, Place)>, notes: &mut Vec<Note>) -> Resu
 
 fn analysed(
     mut analysis: Fields,
-    (draft, deadline): (&mut Draft, Option<Span>),
+    (draft, deadline): (&mut Draft, &Deadline),
     (values, templates): (&Values, &mut Beside),
     notes: &mut Vec<Note>,
 ) -> Result<(), Error> {
@@ -79,10 +79,10 @@ fn analysed(
         notes.push(place.field("metrics").note(
             "NOTHING IS JUDGED: no check is left, so each step only runs its time; write checks of your own before you use this",
         ));
+        deadline.idle(notes);
     } else {
         draft.origin.push(meaning(threshold));
-        let budget = Span(deadline.unwrap_or(PROGRESS_DEADLINE).0.saturating_sub(interval.0)).max(interval);
-        draft.terms.push(("inconclusive_budget", budget.to_string(), told(deadline)));
+        draft.terms.push(deadline.term(interval, notes));
         draft.terms.push(("warmup", "0s".to_owned(), String::new()));
         notes.push(place.field("metrics").note(
             "what has no data holds the rollout here until the budget is spent; in Flagger it is a failed check and counts",
@@ -98,25 +98,4 @@ fn meaning(threshold: u32) -> String {
         "Back when checks have failed {times}, as there, counted over the whole rollout and over all checks; one look counts once, \
          however many of them fail."
     )
-}
-
-/// What becomes of the deadline.
-fn deadline(spec: &mut Fields, notes: &mut Vec<Note>) -> Result<Option<Span>, Error> {
-    let place = spec.place().field("progressDeadlineSeconds");
-    let deadline = spec.span("progressDeadlineSeconds")?;
-    notes.extend(deadline.map(|deadline| {
-        place.note(format!(
-            "({deadline}) became how long a step may take in all until it is decided; in Flagger it is how long pods may take to \
-             become ready, which is `prepare_limit` here, 10m unless you write it"
-        ))
-    }));
-    Ok(deadline)
-}
-
-fn told(deadline: Option<Span>) -> String {
-    let deadline = deadline.map_or_else(
-        || format!("Flagger's progress deadline of {PROGRESS_DEADLINE}"),
-        |deadline| format!("The progress deadline of {deadline}"),
-    );
-    format!("{deadline}, less one interval, but at least one: what a step has not decided by then goes back.")
 }

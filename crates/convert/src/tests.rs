@@ -5,6 +5,7 @@ use rollout::{Plan, Policy};
 
 mod arbitrary;
 mod golden;
+mod noted;
 mod refused;
 mod resolved;
 
@@ -40,4 +41,17 @@ fn plan(text: &str) -> Plan {
 fn told(converted: &Converted) -> String {
     let notes: Vec<String> = converted.notes.iter().map(|note| format!("note: {note}\n")).collect();
     format!("{}\n{}", converted.text, notes.concat())
+}
+
+/// A Canary whose analysis is this.
+fn canary(analysis: &str) -> String {
+    format!("kind: Canary\nmetadata: {{name: x}}\nspec: {{analysis: {analysis}}}")
+}
+
+/// A Rollout whose canary is this, and a template whose metrics are that.
+fn rollout(canary: &str, metrics: &str) -> String {
+    format!(
+        "kind: Rollout\nmetadata: {{name: x}}\nspec: {{strategy: {{canary: {canary}}}}}\n---\n\
+         kind: AnalysisTemplate\nmetadata: {{name: t}}\nspec: {{metrics: {metrics}}}"
+    )
 }

@@ -64,7 +64,7 @@ pub(crate) enum Target {
 }
 
 /// A name that Kubernetes takes for everything, short enough for what is put behind it.
-fn label(text: &str) -> Result<String, String> {
+pub(crate) fn label(text: &str) -> Result<String, String> {
     let is_fine = (1..=50).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !text.starts_with('-')

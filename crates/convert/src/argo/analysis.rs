@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use judge::Span;
 
+use super::dry::Dry;
 use super::metric::Metric;
 use super::reasons;
 use crate::document::{Beside, Object};
@@ -30,31 +31,48 @@ impl Analyses {
     /// Takes over one analysis; how long it would run as a step.
     pub(super) fn run(&mut self, mut analysis: Fields, notes: &mut Vec<Note>) -> Result<Span, Error> {
         let given = arguments(&mut analysis, notes)?;
-        let mut dry = dry(&mut analysis, notes)?;
-        let mut wanted = VecDeque::from(analysis.maps("templates")?);
+        let mut dry = Dry::default();
+        dry.read(&mut analysis, notes)?;
+        let wanted = analysis.maps("templates")?.into();
         analysis.rest(reasons::OF_RUN, notes);
-        let (mut seen, mut longest) = (BTreeSet::new(), Span::default());
-        // Templates may name templates, and each other.
-        while let Some(reference) = wanted.pop_front() {
-            let template = self.template(reference, notes)?;
-            if !seen.insert(template.told()) {
-                continue;
-            }
-            let told = template.told();
-            let mut spec = template.spec(notes)?;
+        let (mut names, mut longest) = (Vec::new(), Span::default());
+        // All of them before the first metric, because the last one may say which metrics of the first are dry.
+        for (told, mut spec) in self.specs(wanted, &mut dry, notes)? {
             let mut known = arguments(&mut spec, notes)?;
             known.extend(given.clone());
-            dry.append(&mut self::dry(&mut spec, notes)?);
-            wanted.extend(spec.maps("templates")?);
             for metric in spec.maps("metrics")? {
                 let metric = Metric::read(metric, &known, notes)?;
                 longest = longest.max(metric.lasting());
-                let is_dry = dry.iter().any(|name| metric.is_called(name));
+                names.push(metric.name().to_owned());
+                let is_dry = dry.has(metric.name());
                 metric.into_check(&told, is_dry, notes).into_iter().for_each(|check| add(check, &mut self.checks));
             }
             spec.rest(reasons::OF_TEMPLATE, notes);
         }
+        dry.finish(&names, notes);
         Ok(longest)
+    }
+
+    /// What each template says, by its name. Templates may name templates, and each other.
+    fn specs(
+        &mut self,
+        mut wanted: VecDeque<Fields>,
+        dry: &mut Dry,
+        notes: &mut Vec<Note>,
+    ) -> Result<Vec<(String, Fields)>, Error> {
+        let (mut seen, mut specs) = (BTreeSet::new(), Vec::new());
+        while let Some(reference) = wanted.pop_front() {
+            let template = self.template(reference, notes)?;
+            let told = template.told();
+            if !seen.insert(told.clone()) {
+                continue;
+            }
+            let mut spec = template.spec(notes)?;
+            dry.read(&mut spec, notes)?;
+            wanted.extend(spec.maps("templates")?);
+            specs.push((told, spec));
+        }
+        Ok(specs)
     }
 
     /// The checks; templates that nobody named are told.
@@ -92,14 +110,4 @@ fn arguments(fields: &mut Fields, notes: &mut Vec<Note>) -> Result<Arguments, Er
         known.extend(value.map(|value| (name, value)));
     }
     Ok(known)
-}
-
-/// The metrics whose failure changes nothing.
-fn dry(fields: &mut Fields, notes: &mut Vec<Note>) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    for mut dry in fields.maps("dryRun")? {
-        names.push(dry.required("metricName", "success-rate")?);
-        dry.rest(&[], notes);
-    }
-    Ok(names)
 }

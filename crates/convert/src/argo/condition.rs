@@ -1,7 +1,8 @@
 //! Conditions of an analysis, as far as they compare one number with a limit.
 //!
 //! The language behind them can say anything. What is read here are the forms that the documentation and most templates have: the
-//! result or its first element, perhaps with a default, and beside it what to think of no data.
+//! result or its first element, perhaps with a default, and beside it what to think of no data. That may only decide where there is
+//! none: joined in the other way it decides always, whatever the limit says, and so the condition is not read.
 
 use judge::check::{Limit, RuleSet};
 
@@ -25,33 +26,28 @@ enum Comparison {
 const WORDS: [(&str, Comparison); 4] =
     [(">=", Comparison::AtLeast), ("<=", Comparison::AtMost), (">", Comparison::Above), ("<", Comparison::Below)];
 
-/// What others ask about missing numbers, without blanks.
-const GUARDS: [&str; 16] = [
+/// What holds only where there is no number, without blanks.
+const MISSING: [&str; 7] = [
     "len(result)==0",
     "len(result)<1",
-    "len(result)>0",
-    "len(result)>=1",
-    "len(result)!=0",
     "result==nil",
-    "result!=nil",
     "isNaN(result)",
     "isNaN(result[0])",
-    "!isNaN(result)",
-    "!isNaN(result[0])",
-    "notisNaN(result)",
-    "notisNaN(result[0])",
     "isInf(result)",
     "isInf(result[0])",
-    "!isInf(result[0])",
 ];
+
+/// What holds only where there is one, beside the opposites of what is asked of the missing.
+const PRESENT: [&str; 4] = ["len(result)>0", "len(result)>=1", "len(result)!=0", "result!=nil"];
 
 impl Condition {
     /// Reads a condition; one that says more than a limit is none.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
-        let word = if text.contains("&&") { "&&" } else { "||" };
-        let (guards, limits): (Vec<&str>, Vec<&str>) =
-            text.split(word).map(bare).partition(|part| GUARDS.contains(part));
+        // A number that is there must leave the decision to the limit, in a success as in a failure.
+        let (word, is_guard): (_, fn(&str) -> bool) =
+            if text.contains("&&") { ("&&", is_present) } else { ("||", is_missing) };
+        let (guards, limits): (Vec<&str>, Vec<&str>) = text.split(word).map(bare).partition(|part| is_guard(part));
         let [limit] = limits.as_slice() else { return None };
         let read = Self::comparison(limit)?;
         Some(Self { is_about_missing: read.is_about_missing || !guards.is_empty(), ..read })
@@ -111,6 +107,15 @@ impl Comparison {
     }
 }
 
+fn is_missing(part: &str) -> bool {
+    MISSING.contains(&part)
+}
+
+fn is_present(part: &str) -> bool {
+    let denied = part.strip_prefix('!').or_else(|| part.strip_prefix("not"));
+    PRESENT.contains(&part) || denied.is_some_and(|part| part.starts_with("is") && is_missing(part))
+}
+
 /// `default(result, 0)`, without blanks.
 fn is_default(text: &str) -> bool {
     let inside = text.strip_prefix("default(").and_then(|rest| rest.strip_suffix(')'));
@@ -144,6 +149,7 @@ mod tests {
             ("len(result) == 0 || result[0] < 0.05", r#"{"lt":0.05}"#),
             ("len(result) > 0 && result[0] >= 0.95", r#"{"gte":0.95}"#),
             ("isNaN(result[0]) || result[0] >= 90.000000", r#"{"gte":90.0}"#),
+            ("not isNaN(result[0]) && result != nil && result[0] < 3", r#"{"lt":3.0}"#),
             ("default(result, 0) < 5", r#"{"lt":5.0}"#),
         ] {
             assert_eq!(rule(text), expected, "{text}");
@@ -164,6 +170,26 @@ mod tests {
             "",
             "||",
             ">",
+        ] {
+            assert_eq!(Condition::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_question_for_data_that_outweighs_the_limit_is_not_read() {
+        for text in [
+            // Holds whenever there is a number.
+            "len(result) > 0 || result[0] >= 0.95",
+            "result != nil || result[0] >= 0.95",
+            "!isNaN(result[0]) || result[0] >= 0.95",
+            // Never holds where there is one.
+            "len(result) == 0 && result[0] < 0.05",
+            "isNaN(result[0]) && result[0] >= 90",
+            "isInf(result) && result[0] >= 90",
+            // One of each, and both words.
+            "isNaN(result[0]) || len(result) > 0 || result[0] < 0.05",
+            "(len(result) == 0 || result[0] < 0.05) && !isNaN(result[0])",
+            "len(result) == 0 || result[0] < 0.05 && !isNaN(result[0])",
         ] {
             assert_eq!(Condition::read(text), None, "{text}");
         }

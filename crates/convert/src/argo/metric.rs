@@ -61,8 +61,8 @@ impl Metric {
         Span(interval.0.saturating_mul(rounds).saturating_add(self.delay.0)).min(Span::MAX)
     }
 
-    pub(super) fn is_called(&self, name: &str) -> bool {
-        self.name == name
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The check; where there is none, a note has said why.

@@ -3,13 +3,15 @@
 //! Each metric says when it succeeds and when it fails. So what is no number is neither, and the rollout waits for a person: what has
 //! no data never passes, and takes nobody back.
 
+use std::collections::BTreeSet;
+
 use rollout::{Plan, Share};
 
 use super::bounds::{Bound, Bounded, bounded};
 use super::expression::Source;
 use super::rows::Rows;
 use super::{Naming, Target, block, head, metadata, short};
-use crate::draft::quoted;
+use crate::draft::{numbered, quoted};
 use crate::note::Note;
 use judge::check::Action;
 
@@ -87,14 +89,17 @@ fn template(
     notes: &mut Vec<Note>,
 ) -> Option<(String, Vec<&'static str>)> {
     let (mut metrics, mut names, mut dry) = (String::new(), Vec::new(), String::new());
+    let mut taken = BTreeSet::new();
     for one in bounded {
         rows.take(&format!("{}.interval", one.path));
         let (query, used) = query(one, rows, notes);
         names.extend(used);
         for (name, bound, is_above) in limits(one) {
+            let name = free(&name, &mut taken);
             metrics += &metric(one, (&name, &query), (bound, is_above));
             if one.check.action == Action::Report {
-                dry += &format!("    - metricName: {}\n", quoted(&name));
+                // The whole of the name, because a part of another one would make that dry as well.
+                dry += &format!("    - metricName: {}\n", quoted(&format!("^{name}$")));
             }
         }
     }
@@ -116,6 +121,13 @@ fn limits(one: &Bounded<'_>) -> Vec<(String, Bound, bool)> {
     let second = if one.low.is_some() { format!("{name}_high") } else { name.clone() };
     let low = one.low.map(|bound| (name.clone(), bound, false));
     low.into_iter().chain(one.high.map(|bound| (second, bound, true))).collect()
+}
+
+/// A name that no metric has yet: a policy may have several checks of one metric, and Argo refuses a name that comes twice.
+fn free(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let free = numbered(name).find(|name| !taken.contains(name)).unwrap_or_default();
+    taken.insert(free.clone());
+    free
 }
 
 fn metric(one: &Bounded<'_>, (name, query): (&str, &str), (bound, is_above): (Bound, bool)) -> String {

@@ -7,6 +7,7 @@ use judge::check::{Limit, RuleSet};
 
 use crate::error::Error;
 use crate::fields::{Fields, Place, scalar_text, span};
+use crate::note::Note;
 use crate::word::excerpt;
 
 /// How far back a metric looks that does not say.
@@ -30,7 +31,7 @@ struct Range {
 }
 
 impl Metric {
-    pub(super) fn read(fields: &mut Fields) -> Result<Self, Error> {
+    pub(super) fn read(fields: &mut Fields, notes: &mut Vec<Note>) -> Result<Self, Error> {
         let name = fields.required("name", "request-success-rate")?;
         let (interval, window) = match fields.take("interval") {
             None => (WINDOW.to_owned(), Span::from_secs(60)),
@@ -40,7 +41,7 @@ impl Metric {
                 (scalar_text(&value).unwrap_or_default(), window)
             }
         };
-        let range = Range::read(fields, name == "request-success-rate")?;
+        let range = Range::read(fields, name == "request-success-rate", notes)?;
         let mut variables = BTreeMap::new();
         for (name, value, place) in fields.map("templateVariables")?.into_iter().flat_map(Fields::into_pairs) {
             variables.insert(name, scalar_text(&value).ok_or_else(|| place.refuse("is no text: write one"))?);
@@ -65,11 +66,15 @@ impl Metric {
 
 impl Range {
     /// The range, or the limit under its old name: the least of a success rate, the most of everything else.
-    fn read(fields: &mut Fields, is_success: bool) -> Result<Self, Error> {
+    fn read(fields: &mut Fields, is_success: bool, notes: &mut Vec<Note>) -> Result<Self, Error> {
         let old = fields.number("threshold")?;
         let Some(mut range) = fields.map("thresholdRange")? else {
             return Ok(if is_success { Self { min: old, max: None } } else { Self { min: None, max: old } });
         };
+        notes.extend(old.map(|old| {
+            let place = fields.place().field("threshold");
+            place.note(format!("({old}) is not looked at beside `thresholdRange`, there as here"))
+        }));
         let read = Self { min: range.number("min")?, max: range.number("max")? };
         match range.into_pairs().next() {
             None => Ok(read),

@@ -59,12 +59,18 @@ impl Metrics<'_> {
     ) -> Result<Vec<Commented>, Error> {
         let mut checks: Vec<Commented> = Vec::new();
         for mut fields in analysis.maps("metrics")? {
-            let metric = Metric::read(&mut fields)?;
+            let metric = Metric::read(&mut fields, notes)?;
             let inline = fields.text("query")?;
             let template = fields.map("templateRef")?;
             fields.rest(&[], notes);
             let made = match (template, inline) {
-                (Some(reference), _) => {
+                (Some(reference), beside) => {
+                    notes.extend(beside.map(|query| {
+                        metric.place.field("query").note(format!(
+                            "({}) was left out: beside it `templateRef` counts here, and Flagger asks both; write a metric of its own for it",
+                            excerpt(&query)
+                        ))
+                    }));
                     let template = self.template(reference, templates, notes)?;
                     self.templated(&metric, template, notes)?
                 }

@@ -1,18 +1,5 @@
-use super::imported;
+use super::{canary, imported, rollout};
 use crate::{Document, Format, import};
-
-/// A Canary whose analysis is this.
-fn canary(analysis: &str) -> String {
-    format!("kind: Canary\nmetadata: {{name: x}}\nspec: {{analysis: {analysis}}}")
-}
-
-/// A Rollout whose canary is this, and a template whose metrics are that.
-fn rollout(canary: &str, metrics: &str) -> String {
-    format!(
-        "kind: Rollout\nmetadata: {{name: x}}\nspec: {{strategy: {{canary: {canary}}}}}\n---\n\
-         kind: AnalysisTemplate\nmetadata: {{name: t}}\nspec: {{metrics: {metrics}}}"
-    )
-}
 
 /// Each text is refused with this sentence; after `JSON: ` the parser goes on in words of its own.
 fn refused(format: Format, cases: &[(String, &str)]) {

@@ -1,6 +1,7 @@
 //! That what comes out means what went in: resolved numbers, and ways there and back.
 
 use judge::FailureMode;
+use judge::check::Action;
 use rollout::{Plan, Policy, PolicyName, PolicyStep};
 use serde_json::{Value, json};
 
@@ -72,6 +73,32 @@ fn a_policy_that_came_from_argo_goes_there_and_back() {
     let there = exported(Target::Argo, &policy).text;
     let back = read(&imported(Format::Argo, &[&there]).unwrap().text);
     assert_eq!(unnamed(&back), unnamed(&policy), "{there}");
+}
+
+#[test]
+fn checks_of_one_metric_have_a_name_each_in_argo_and_only_those_that_report_are_dry() {
+    let policy = read(
+        "name: it\nsteps: [{split: 10, dwell: 10m}, {split: 100}]\nchecks:\n\
+         - {metric: wait, query: {value: 'max(wait{})'}, rules: {gt: 3}, action: report}\n\
+         - {metric: wait, query: {value: 'max(wait{})'}, rules: {gt: 5}}\n\
+         - {metric: queue, query: {value: 'max(queue{})'}, rules: {lt: 1, gt: 9}}\n\
+         - {metric: queue_high, query: {value: 'max(high{})'}, rules: {gt: 7}, action: report}\n",
+    );
+    let there = exported(Target::Argo, &policy).text;
+    let made = plan(&imported(Format::Argo, &[&there]).unwrap().text).checks.unwrap().checks;
+    let made: Vec<_> = made.iter().map(|check| (check.metric.as_str(), check.rules[0].limit, check.action)).collect();
+    let expected = [
+        ("wait", 3.0, Action::Report),
+        ("wait_2", 5.0, Action::Rollback),
+        ("queue", 1.0, Action::Rollback),
+        ("queue_high", 9.0, Action::Rollback),
+        ("queue_high_2", 7.0, Action::Report),
+    ];
+    assert_eq!(made, expected, "{there}");
+    assert!(
+        there.contains("  dryRun:\n    - metricName: \"^wait$\"\n    - metricName: \"^queue_high_2$\"\n"),
+        "{there}"
+    );
 }
 
 #[test]
