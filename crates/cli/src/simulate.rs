@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use ::simulate::{Effect, End, Simulated, Traffic, needs, run};
+use ::simulate::{Effect, End, Simulated, Traffic, at_most, needs, quantile, run};
 use anyhow::{Context as _, bail};
 use judge::Resolved;
 use rollout::Plan;
@@ -18,9 +18,6 @@ mod chart;
 
 /// Requests a second where nobody says how many.
 const RATE: f64 = 100.0;
-
-/// The 95 % point of the normal distribution, for one-sided bounds.
-const Z_95: f64 = 1.645;
 
 /// Rollouts of one kind of candidate, and what they came to.
 struct Runs {
@@ -199,40 +196,8 @@ fn back(all: &[Simulated]) -> Vec<f64> {
     seconds
 }
 
-/// The value below which this part of ascending values lies.
-fn quantile(ascending: &[f64], part: f64) -> Option<f64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-    let at = (part * ascending.len() as f64).ceil() as usize;
-    ascending.get(at.saturating_sub(1)).copied()
-}
-
-/// The upper end of a one-sided 95 % interval of a share (Wilson 1927).
-fn at_most(count: u64, whole: u64) -> f64 {
-    let (n, z2) = (whole.max(1) as f64, Z_95 * Z_95);
-    let p = count as f64 / n;
-    let spread = Z_95 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    ((p + z2 / (2.0 * n) + spread) / (1.0 + z2 / n)).min(1.0)
-}
-
 fn time(seconds: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "seconds of a rollout")]
     let ms = (seconds * 1000.0) as i64;
     lasting(ms)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{at_most, quantile};
-
-    #[test]
-    fn no_false_alarm_in_four_hundred_is_at_most_one_in_a_hundred_and_fifty() {
-        assert!((at_most(0, 400) - 0.006_72).abs() < 1e-4);
-        assert!(at_most(400, 400) <= 1.0 && at_most(0, 0) <= 1.0);
-    }
-
-    #[test]
-    fn a_quantile_is_a_value_that_was_seen() {
-        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), Some(2.0));
-        assert_eq!((quantile(&[7.0], 0.95), quantile(&[], 0.5)), (Some(7.0), None));
-    }
 }

@@ -8,11 +8,13 @@
 mod cells;
 mod chance;
 pub mod draw;
+pub mod figures;
 pub mod needs;
 pub mod run;
 pub mod traffic;
 pub mod world;
 
+pub use figures::{at_most, quantile};
 pub use needs::{Need, needs};
 pub use run::{End, Simulated, run};
 pub use traffic::{Effect, Items, Pods, Traffic, Weather};
