@@ -75,7 +75,6 @@ async fn three_percent_of_errors_in_prometheus_roll_back_and_a_fifth_of_a_percen
     let dials = |error_rate: f64| json!({"latency_median_ms": 5, "error_rate": error_rate});
     let scene = Scene::start(&[("worse", dials(0.03)), ("same", dials(0.002))]).await;
     let worse = scene.promote("worse", json!([success_rate()]), "10s").await;
-    let same = scene.promote("same", json!([success_rate()]), "10s").await;
 
     let rollout = scene.house.ended(&worse).await;
     assert_eq!(rollout["stage"], json!("rolled_back"), "{rollout}");
@@ -91,8 +90,12 @@ async fn three_percent_of_errors_in_prometheus_roll_back_and_a_fifth_of_a_percen
     assert!(check["n_candidate"].as_f64().unwrap() >= 400.0, "{check}");
     assert_eq!(check["limit"], json!(0.99));
 
+    let same = scene.promote("same", json!([success_rate()]), "10s").await;
     let rollout = scene.house.ended(&same).await;
     assert_eq!(rollout["stage"], json!("completed"), "{rollout}");
+    // What stable did before the rollout is known from the same queries.
+    let before = rollout["baseline"]["q:request_success_rate"]["count"]["n"].as_f64();
+    assert!(before > Some(100.0), "{}", rollout["baseline"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 mod analysis;
 mod handler;
 mod heard;
+mod hour;
 mod observed;
 mod opened;
 mod prometheus;

@@ -1,28 +1,29 @@
 //! `analysis.run`: opens an analysis, takes an open one over into another step, or answers with its latest verdict.
 
 use chassis::{Commit, Failure, Incoming};
-use judge::{Signals, Span, Tick, seed};
+use std::collections::BTreeMap;
+
+use judge::signal::add_signal;
+use judge::{Signals, Tick, seed};
 use proto::AnalysisRun;
 use proto::http::LedgerEntry;
 use rollout::At;
 use store::{Change, Rows, TickRow};
 
 use crate::analysis::{Analysis, Memory, Request};
+use crate::hour::HOUR;
 use crate::observed::API;
 use crate::tick::readings;
-
-/// How much of the stable arm's past is the baseline.
-const BASELINE: Span = Span(60 * 60 * 1000);
 
 pub(crate) async fn opened(
     rows: &mut Rows<'_>,
     incoming: &Incoming,
-    run: &AnalysisRun,
+    (run, past): (&AnalysisRun, &BTreeMap<At, Signals>),
     now: At,
 ) -> Result<Commit, Failure> {
     let commit = Commit::applied().about(&run.rollout_id);
     let Some(row) = rows.judge(&run.rollout_id).await? else {
-        let (mut analysis, hour) = fresh(rows, incoming, run).await?;
+        let (mut analysis, hour) = fresh(rows, incoming, (run, past)).await?;
         let wake_at = entered(rows, &mut analysis, now).await?;
         let row = Box::new(analysis.row(Some(wake_at))?);
         return Ok(hour.into_iter().fold(
@@ -71,17 +72,22 @@ async fn entered(rows: &mut Rows<'_>, analysis: &mut Analysis, now: At) -> Resul
 async fn fresh(
     rows: &mut Rows<'_>,
     incoming: &Incoming,
-    run: &AnalysisRun,
+    (run, past): (&AnalysisRun, &BTreeMap<At, Signals>),
 ) -> Result<(Analysis, Option<TickRow>), Failure> {
-    let mut hour = Vec::new();
+    let mut minutes = past.clone();
     if let Some(stable) = &run.stable {
-        let since = run.applied_at.plus_ms(-BASELINE.ms());
-        for minute in rows.baselines((&run.tenant, &run.model, stable), since).await? {
-            let stable: Signals =
-                serde_json::from_value(minute.signals).map_err(|cause| Failure::never("bad_state", cause))?;
-            hour.push(Tick { stable, stable_planned: true, ..Tick::default() });
+        let since = run.applied_at.plus_ms(-HOUR.ms());
+        for row in rows.baselines((&run.tenant, &run.model, stable), since).await? {
+            let counted: Signals =
+                serde_json::from_value(row.signals).map_err(|cause| Failure::never("bad_state", cause))?;
+            let minute = minutes.entry(row.minute).or_default();
+            for (name, signal) in &counted {
+                add_signal(minute, name, signal);
+            }
         }
     }
+    let hour: Vec<Tick> =
+        minutes.into_values().map(|stable| Tick { stable, stable_planned: true, ..Tick::default() }).collect();
     let memory = Memory::new(seed(&run.checks, &hour));
     let hour = LedgerEntry { hour: hour.into_iter().map(|minute| minute.stable).collect(), ..LedgerEntry::default() };
     let row = serde_json::to_value(&hour).map_err(|cause| Failure::never("bad_state", cause))?;

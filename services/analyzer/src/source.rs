@@ -77,6 +77,15 @@ impl Source {
         Some(gathered)
     }
 
+    /// Asks about the past, without a place in the line of ticks: each scrape, or, where those are too many, one a minute.
+    pub(crate) async fn look_back(&self, questions: &Questions) -> Gathered {
+        let gathered = gather(&self.prometheus, questions).await;
+        if !gathered.troubles.values().any(|failed| failed.trouble == Trouble::TooManySamples) {
+            return gathered;
+        }
+        gather(&self.prometheus, &Questions { every: Some(60), ..questions.clone() }).await
+    }
+
     /// Keeps what is under way for the next tick; what ended and was not asked for again belonged to a rollout that is over.
     fn keep(&self, rollout: &RolloutId, task: JoinHandle<Gathered>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +124,8 @@ async fn answer(prometheus: &Prometheus, questions: &Questions, question: &Quest
             return Ok(Answer::Number(question.signal.clone(), question.arm, one_number(data)?));
         }
         let seconds = questions.until.ms_since(questions.since).max(0) / 1_000 + 1;
-        let data = prometheus.ask(&format!("{text}[{seconds}s]"), questions.until).await?;
+        let every = questions.every.map(|every| format!(":{every}s")).unwrap_or_default();
+        let data = prometheus.ask(&format!("{text}[{seconds}s{every}]"), questions.until).await?;
         let Data::Matrix(found) = data else { return Err(Failed::source("answered with no samples of series")) };
         if found.iter().map(|series| series.samples().len()).sum::<usize>() > SAMPLES_MAX {
             let why = format!("has more than {SAMPLES_MAX} samples for a query: select less");

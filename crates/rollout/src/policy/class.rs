@@ -42,16 +42,12 @@ impl Policy {
         fields.insert("checks".to_owned(), merged(&self.checks, &class.checks));
         read::policy(&Value::Object(fields).into(), &mut Findings::default())
     }
-}
 
-impl Policy {
     /// The problems of the whole, where what is wrong may stand in the class alone.
     pub(super) fn naming_its_class(&self, root: &Node, problems: Vec<Problem>) -> Vec<Problem> {
         let Some(class) = &self.class else { return problems };
         // Checks are merged field by field, all else is one field.
-        let whole = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
-        let is_own =
-            |path: &str| root.at(&if path.starts_with("checks") { path.to_owned() } else { whole(path) }).is_some();
+        let is_own = |path: &str| root.at(merged_at(path)).is_some();
         let named = |problem: Problem| match is_own(&problem.path) {
             true => problem,
             false => Problem { message: format!("{} (from class `{class}`)", problem.message), ..problem },
@@ -69,6 +65,11 @@ pub(super) fn metrics(class: &PolicyName) -> Vec<String> {
 fn policy_of(class: &PolicyName) -> Option<Policy> {
     let node = Node::parse(Policy::preset(class.as_str())?).ok()?;
     Some(read::policy(&node, &mut Findings::default()).whole())
+}
+
+/// The field at which a policy and its class are merged.
+fn merged_at(path: &str) -> &str {
+    if path.starts_with("checks") { path } else { path.split(['.', '[']).next().unwrap_or(path) }
 }
 
 /// Those of the policy first, in their order, so that a check has the same place in both.
