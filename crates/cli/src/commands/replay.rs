@@ -92,8 +92,8 @@ async fn told(client: &Client, rollout: &RolloutView) -> anyhow::Result<Vec<Verd
     let history = client.history(&rollout.id).await?;
     let verdicts =
         history.into_iter().filter(|entry| entry.fact == "verdict_reached").filter_map(|entry| entry.evidence);
-    // What an older release wrote down may lack a field.
-    Ok(verdicts.filter_map(|evidence| serde_json::from_value(evidence).ok()).collect())
+    let read = |evidence| serde_json::from_value(evidence).context("a verdict in the history can't be read");
+    verdicts.map(read).collect()
 }
 
 /// What a verdict that was told has and the ledger does not give.
