@@ -26,6 +26,8 @@ pub(super) const SERVICES: [&str; 8] =
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Ports below those that the system gives to clients: a process that is started again finds its own free.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
+/// Those of one test among the tests that run at the same time.
+const PORTS_OF_A_SLOT: u32 = 1_000;
 
 /// Of a PostgreSQL for so many processes.
 pub(super) const SETTINGS: &[&str] = &["fsync=off", "max_connections=200"];
@@ -370,13 +372,17 @@ pub(super) fn command(name: &str) -> Command {
     command
 }
 
-/// An address that nobody uses at this moment, and that is given to nobody else: each test process begins at another one.
+/// An address that nobody uses at this moment, and that is given to nobody else: tests that run at the same time have other slots of
+/// nextest, and each slot has ports of its own.
 pub(super) fn free_address() -> String {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
-    let begin = std::process::id() % 440 * 50;
+    let slot = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok().and_then(|slot| slot.parse().ok());
+    let slot: u32 = slot.unwrap_or_else(std::process::id);
+    let slots = u32::try_from(PORTS.len()).unwrap() / PORTS_OF_A_SLOT;
     loop {
-        let port = (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % u32::try_from(PORTS.len()).unwrap();
-        if let Ok(free) = std::net::TcpListener::bind(("127.0.0.1", PORTS.start + u16::try_from(port).unwrap())) {
+        let given = (std::process::id() * 50 + GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS_OF_A_SLOT;
+        let port = PORTS.start + u16::try_from(slot % slots * PORTS_OF_A_SLOT + given).unwrap();
+        if let Ok(free) = std::net::TcpListener::bind(("127.0.0.1", port)) {
             return free.local_addr().unwrap().to_string();
         }
     }
