@@ -66,6 +66,7 @@ pub(crate) fn route(number: usize) -> anyhow::Result<Route> {
         direction: Direction::Forward,
         lease_seconds: None,
         hang_after_ms: None,
+        by_size: Vec::new(),
         silent_after_ms: None,
         on_drift: rollout::OnDrift::Restore,
         sample_ms: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use judge::{Resolved, Signals, Span};
+use judge::{Resolved, Span};
 use rollout::{
     At, Direction, Health, Match, Model, Plan, PolicyName, RolloutId, Smoke, Stage, Tenant, Verb, Version, WhenLive,
     Workload,
@@ -11,13 +11,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod counted;
 mod evaluation;
 mod verdict;
 
+pub use counted::{Outcome, OutcomeObserved, RequestsCounted, Sampled};
 pub use evaluation::{EvaluationFinished, EvaluationOutcome};
 pub use verdict::{Replay, VerdictReached};
 
-use crate::exposure::Exposed;
 use crate::instant::{rfc3339, rfc3339_option};
 
 /// A model is to be registered.
@@ -382,68 +383,4 @@ pub struct VersionNews {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-/// What a router has counted since it started, all arms of a model in one sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RequestsCounted {
-    /// Whose model.
-    pub tenant: Tenant,
-    /// The model.
-    pub model: Model,
-    /// `<router>.<boot>`.
-    pub router: String,
-    /// Of the route that it serves.
-    pub generation: i64,
-    /// When it started to count.
-    #[serde(with = "rfc3339")]
-    pub started_at: At,
-    /// When it took the sample.
-    #[serde(with = "rfc3339")]
-    pub sampled_at: At,
-    /// The route carries a rollout: otherwise the sample is for the baseline.
-    #[serde(default)]
-    pub live: bool,
-    /// By version.
-    pub arms: Vec<Sampled>,
-}
-
-/// What a router has counted for one version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Sampled {
-    /// The version.
-    pub version: Version,
-    /// Requests that were sent to it.
-    #[serde(default)]
-    pub requests: u64,
-    /// Those of them that had no session, and so are not sticky.
-    #[serde(default)]
-    pub by_request_id: u64,
-    /// Cumulative.
-    pub signals: Signals,
-    /// Of the last rollout that it took part in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exposed: Option<Exposed>,
-}
-
-/// Outcomes that only the caller knows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct OutcomeObserved {
-    /// Whose model.
-    pub tenant: Tenant,
-    /// The model.
-    pub model: Model,
-    /// In the order in which they were posted.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// One outcome.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Outcome {
-    /// The version that answered.
-    pub version: Version,
-    /// Such as `task_success`.
-    pub metric: String,
-    /// 0 or 1 for a rate.
-    pub value: f64,
 }

@@ -1,5 +1,7 @@
 //! R22: what the stable arm did in the hour before is recorded with the rollout, from the samples that routers send without one.
 
+use std::collections::BTreeMap;
+
 use chassis::{Clock, Core, Say, Stamped, Trace};
 use judge::{Check, Settings, Signal, SignalName, Signals, Span, StepShape, resolve};
 use proto::{AnalysisRun, Message, RequestsCounted, Sampled};
@@ -24,7 +26,14 @@ fn sample(at: At, errors: f64, requests: f64) -> Message {
         started_at: NOON.plus_ms(-1_000),
         sampled_at: at,
         live: false,
-        arms: vec![Sampled { version: version("1"), requests: 0, by_request_id: 0, signals, exposed: None }],
+        arms: vec![Sampled {
+            version: version("1"),
+            requests: 0,
+            by_request_id: 0,
+            signals,
+            spreads: BTreeMap::new(),
+            exposed: None,
+        }],
     })
 }
 

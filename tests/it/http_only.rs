@@ -243,6 +243,7 @@ async fn outcomes_of_two_models_under_one_key_are_stored_once_and_whole() {
         let posted: Vec<_> = rows.into_iter().filter(|row| row.source == "api").collect();
         assert_eq!(posted.len(), 1, "{model}: {posted:?}");
         assert_eq!(posted[0].series["signals"]["o:task_success"]["mean"]["n"], 1.0, "{model}");
+        assert_eq!(posted[0].series["spreads"]["task_success"], json!({"0": [1.0, 1.0, 1.0]}));
     }
     store.close().await;
 }

@@ -90,9 +90,17 @@ async fn three_percent_of_errors_in_prometheus_roll_back_and_a_fifth_of_a_percen
     assert!(check["n_candidate"].as_f64().unwrap() >= 400.0, "{check}");
     assert_eq!(check["limit"], json!(0.99));
 
-    let same = scene.promote("same", json!([success_rate()]), "10s").await;
+    // Seconds of a processor in a second: events that are no share of anything.
+    let busy = json!({
+        "metric": "cores", "query": {"events": "process_cpu_seconds_total{name=\"{model}\",version=\"{version}\"}"},
+        "rules": {"max_absolute": 0.9}, "min_samples": 5
+    });
+    let same = scene.promote("same", json!([success_rate(), busy]), "10s").await;
     let rollout = scene.house.ended(&same).await;
     assert_eq!(rollout["stage"], json!("completed"), "{rollout}");
+    let cores = &rollout["verdict"]["checks"][1];
+    assert_eq!((&cores["result"], &cores["method"]), (&json!("pass"), &json!("sequential")), "{cores}");
+    assert!(cores["value"].as_f64().is_some_and(|cores| cores > 0.0 && cores < 0.9), "{cores}");
     // What stable did before the rollout is known from the same queries.
     let before = rollout["baseline"]["q:request_success_rate"]["count"]["n"].as_f64();
     assert!(before > Some(100.0), "{}", rollout["baseline"]);

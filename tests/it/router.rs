@@ -127,6 +127,7 @@ fn route(model: &str, generation: i64, arms: &[(&str, u32, SocketAddr)]) -> Rout
         direction: Direction::Forward,
         lease_seconds: None,
         hang_after_ms: None,
+        by_size: Vec::new(),
         silent_after_ms: None,
         on_drift: OnDrift::Restore,
         sample_ms: None,

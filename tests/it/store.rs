@@ -164,6 +164,7 @@ fn route(of: &str, generation: i64) -> Route {
         direction: Direction::Forward,
         lease_seconds: Some(60),
         hang_after_ms: Some(1_500),
+        by_size: vec!["cost_usd".to_owned()],
         silent_after_ms: Some(500),
         on_drift: rollout::OnDrift::Hold,
         sample_ms: Some(5_000),

@@ -19,8 +19,9 @@ pub(super) struct Outcome {
     pub(super) proved: [Option<f64>; STEPS],
 }
 
-/// One rollout of the plan, step by step at the times that it states, whatever the methods think: all judge the same ticks.
-pub(super) fn follow(policies: &Policies, scenario: &Scenario, number: u64) -> Outcome {
+/// One rollout of the plan, step by step at the times that it states, whatever the methods think: the first so many of them judge
+/// the same ticks.
+pub(super) fn follow(policies: &Policies, scenario: &Scenario, number: u64, first: usize) -> Outcome {
     let mut world = World::new(&policies.evidence, &scenario.traffic, &scenario.effect, number);
     let mut methods = policies.methods(&world.hour());
     let mut outcome = Outcome::default();
@@ -32,7 +33,7 @@ pub(super) fn follow(policies: &Policies, scenario: &Scenario, number: u64) -> O
         while elapsed_ms < step.dwell.ms() {
             ticks.push(world.tick());
             elapsed_ms += policies.evidence.tick.ms();
-            let undecided = methods.iter_mut().zip(&mut outcome.back).filter(|(_, back)| back.is_none());
+            let undecided = methods.iter_mut().zip(&mut outcome.back).take(first).filter(|(_, back)| back.is_none());
             for (method, back) in undecided {
                 match method.judge(&ticks, elapsed_ms >= step.dwell.ms()) {
                     Said::Back => *back = Some(seconds(before_ms + elapsed_ms)),
@@ -40,7 +41,7 @@ pub(super) fn follow(policies: &Policies, scenario: &Scenario, number: u64) -> O
                     Said::Nothing => {}
                 }
             }
-            if outcome.back.iter().all(Option::is_some) {
+            if outcome.back.iter().take(first).all(Option::is_some) {
                 return outcome;
             }
         }

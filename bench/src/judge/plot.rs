@@ -83,8 +83,9 @@ fn frame(svg: &mut String, x: f64, title: &str, minutes: f64) -> std::fmt::Resul
 /// A step up for each rollout that is taken back.
 fn steps(studied: &Studied, method: usize, x: f64, minutes: f64) -> String {
     let (width, height) = PANEL;
-    let of = studied.outcomes.len();
-    let mut times: Vec<f64> = studied.outcomes.iter().filter_map(|one| one.back[method]).collect();
+    let judged = studied.judged(method);
+    let of = judged.len();
+    let mut times: Vec<f64> = judged.iter().filter_map(|one| one.back[method]).collect();
     times.sort_by(f64::total_cmp);
     let mut path = format!("M{x} {}", TOP + height);
     let mut count = 0;

@@ -14,7 +14,8 @@ use super::scenario::{Scenario, Truth, scenarios};
 use super::{acceptance, plot, tables};
 use crate::figure::{Figure, quantile, say};
 
-/// Of bad versions, and of what is asked beside false alarms, no more rollouts than the reference has: they tell no small shares.
+/// Of bad versions, of other methods, and of what is asked beside false alarms, no more rollouts than the reference has: they tell no
+/// small shares.
 const RUNS_MAX: u64 = 1_000;
 
 /// One scenario with what came out.
@@ -43,7 +44,9 @@ fn study(policies: &Policies, scenario: Scenario, runs: u64) -> Studied {
     let began = Instant::now();
     let is_healthy = matches!(scenario.truth, Truth::Healthy { .. });
     let few = runs.min(RUNS_MAX);
-    let outcomes = on_all_processors(if is_healthy { runs } else { few }, |number| follow(policies, &scenario, number));
+    let outcomes = on_all_processors(if is_healthy { runs } else { few }, |number| {
+        follow(policies, &scenario, number, if number < few { METHODS.len() } else { 1 })
+    });
     let promoted = is_healthy.then(|| {
         let ends = on_all_processors(few, |number| run(&policies.plan, &scenario.traffic, &scenario.effect, number));
         share(ends.iter().filter(|one| one.end == End::Completed).count(), ends.len())
@@ -70,15 +73,21 @@ fn on_all_processors<T: Send>(count: u64, of: impl Fn(u64) -> T + Sync) -> Vec<T
 }
 
 impl Studied {
+    /// The rollouts that a method judged: ours, which comes first, all of them.
+    pub(super) fn judged(&self, method: usize) -> &[Outcome] {
+        let few = usize::try_from(RUNS_MAX).unwrap_or(usize::MAX);
+        if method == 0 { &self.outcomes } else { &self.outcomes[..self.outcomes.len().min(few)] }
+    }
+
     /// How many rollouts a method took back.
     pub(super) fn back(&self, method: usize) -> usize {
-        self.outcomes.iter().filter(|one| one.back[method].is_some()).count()
+        self.judged(method).iter().filter(|one| one.back[method].is_some()).count()
     }
 
     /// The seconds until a method took a rollout back, at a quantile; those that it did not count as never.
     pub(super) fn seconds(&self, method: usize, at: f64) -> f64 {
         let seconds = |one: &Outcome| one.back[method].unwrap_or(f64::INFINITY);
-        quantile(&self.outcomes.iter().map(seconds).collect::<Vec<_>>(), at)
+        quantile(&self.judged(method).iter().map(seconds).collect::<Vec<_>>(), at)
     }
 
     /// The share of rollouts in which a step proved the candidate healthy, and the median of the seconds that took.

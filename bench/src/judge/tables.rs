@@ -12,8 +12,10 @@ const ERROR: f64 = 0.025;
 
 #[expect(clippy::print_stdout, reason = "the tables are what the study is for")]
 pub(super) fn print(studied: &[Studied]) {
-    let runs = studied.first().map_or(0, |one| one.outcomes.len());
-    println!("\nhealthy versions taken back in 210 min, of {runs}, at most (97.5 %); and promoted by us");
+    let [ours, others] = [0, 1].map(|method| studied.first().map_or(0, |one| one.judged(method).len()));
+    println!(
+        "\nhealthy versions taken back in 210 min, of {ours} by us and of {others} by others, at most (97.5 %); and promoted by us"
+    );
     let healthy = studied.iter().filter(|one| matches!(one.scenario.truth, Truth::Healthy { .. }));
     println!("{}", table("candidate", "passed", healthy.map(|one| (one, false_rollbacks(one)))));
     println!("\nbad versions taken back, after so many seconds in the median and in 95 of 100");
@@ -33,9 +35,8 @@ fn table<'a>(first: &str, last: &str, rows: impl Iterator<Item = (&'a Studied, V
 }
 
 fn false_rollbacks(studied: &Studied) -> Vec<String> {
-    let of = studied.outcomes.len();
     let cell = |method| {
-        let back = studied.back(method);
+        let (back, of) = (studied.back(method), studied.judged(method).len());
         format!("{back}: {}\n<= {}", percent(share(back, of)), percent(at_most(back, of)))
     };
     let promoted = studied.promoted.map_or_else(String::new, percent);

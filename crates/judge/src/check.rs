@@ -60,7 +60,7 @@ pub struct Check {
     /// Smallest possible value of a mean's items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lo: Option<Limit>,
-    /// Largest possible value of a mean's items.
+    /// Largest possible value of a mean's items; without it they are cut, at ten times stable's mean or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hi: Option<Limit>,
     /// Sequential: where between 1 and the limit the tolerance lies, 0 to 1.

@@ -26,8 +26,8 @@ use track::Track;
 /// Most sources that are followed in a step; readings of more are rejected, because the collector is stored at each tick.
 const SOURCES_MAX: usize = 256;
 
-/// Most signals of a source and arm, for the same reason.
-const SIGNALS_MAX: usize = 64;
+/// Most signals of a source and arm, for the same reason: 64 observations, some of them by size too, and what routers count.
+const SIGNALS_MAX: usize = 128;
 
 /// The longest gap whose increase is kept, in ticks.
 const GAP_TICKS: i64 = 4;
@@ -58,6 +58,8 @@ pub struct Collected {
     pub stable_series: SeriesSignals,
     /// How many sources have counted sessions so far in the rollout, each start of one by itself.
     pub routers: u32,
+    /// Counters that began anew, by signal, in either arm.
+    pub resets: BTreeMap<SignalName, u64>,
     /// What was put right or dropped.
     pub notes: Notes,
 }
@@ -151,9 +153,9 @@ impl Collector {
         }
         let notes = self.hear(readings, until_ms, tick_ms);
         // A router spreads over all replicas, so routers are no replicas of what is judged.
-        let Released { candidate, stable, .. } = self.pairing.release();
+        let Released { candidate, stable, resets, .. } = self.pairing.release();
         let routers = u32::try_from(self.boots.len()).unwrap_or(u32::MAX);
-        Collected { candidate, stable, routers, notes, ..Collected::default() }
+        Collected { candidate, stable, routers, resets, notes, ..Collected::default() }
     }
 
     /// The readings that belong to this tick or an earlier one, in an order that does not depend on the slice's.
@@ -188,15 +190,26 @@ impl Collector {
             Arm::Stable => &mut source.stable,
         };
         self.pairing.hear(reading.arm);
-        for (name, increase) in counted.take(reading, first_round, round) {
-            self.pairing.add(reading.arm, &name, &increase);
+        for Taken { name, increase, resets } in counted.take(reading, first_round, round) {
+            self.pairing.reset(name, resets);
+            if let Some(increase) = increase {
+                self.pairing.add(reading.arm, name, &increase);
+            }
         }
         true
     }
 }
 
+/// What a reading says of one signal.
+struct Taken<'a> {
+    name: &'a SignalName,
+    increase: Option<Signal>,
+    /// How many of its counters began anew.
+    resets: u64,
+}
+
 impl Counted {
-    fn take(&mut self, reading: &Reading, first_round: bool, round: &mut Round) -> Vec<(SignalName, Signal)> {
+    fn take<'a>(&mut self, reading: &'a Reading, first_round: bool, round: &mut Round) -> Vec<Taken<'a>> {
         let notes = &mut round.collected.notes;
         if let Some(known) = self.sampled_at_ms.filter(|known| reading.sampled_at_ms <= *known) {
             if reading.sampled_at_ms == known {
@@ -205,7 +218,7 @@ impl Counted {
             return Vec::new();
         }
         self.sampled_at_ms = Some(reading.sampled_at_ms);
-        let mut increases = Vec::new();
+        let mut taken = Vec::new();
         for (name, signal) in &reading.signals {
             if !self.tracks.contains_key(name) && self.tracks.len() >= SIGNALS_MAX {
                 reject(notes, 1);
@@ -213,11 +226,11 @@ impl Counted {
             }
             let track = self.tracks.entry(name.clone()).or_default();
             let sample = (signal, reading.sampled_at_ms, reading.started_at_ms);
-            if let Some(increase) = track.advance(sample, first_round, round.bounds, notes) {
-                increases.push((name.clone(), increase));
-            }
+            let before = notes.resets;
+            let increase = track.advance(sample, first_round, round.bounds, notes);
+            taken.push(Taken { name, increase, resets: notes.resets - before });
         }
-        increases
+        taken
     }
 }
 

@@ -93,6 +93,10 @@ fn fold(resolved: &Resolved, state: &mut State, ticks: (&[Tick], &Tick)) {
         let for_ms = before_ms.get(name).map_or(0, |troubled| troubled.for_ms).saturating_add(resolved.tick.ms());
         state.troubles.insert(name.clone(), Troubled { trouble: *trouble, for_ms });
     }
+    for (name, counters) in &newest.resets {
+        let resets = state.resets.entry(name.clone()).or_default();
+        *resets = resets.saturating_add(*counters);
+    }
     let now = advance(resolved, before, newest);
     let is_first_at_end = now.dwell_ended && !before.is_some_and(|before| before.dwell_ended);
     let since = before.map_or(0, |before| before.elapsed_ms);
@@ -135,8 +139,9 @@ fn watch_the_split(resolved: &Resolved, state: &mut State, newest: &Tick, enters
     state.split.is_alarm(1);
 }
 
-/// What a new step forgets: rounds, and failures in a row. A latched breach stays.
+/// What a new step forgets: resets, rounds, and failures in a row. A latched breach stays.
 fn enter_step(resolved: &Resolved, state: &mut State) {
+    state.resets.clear();
     for rule in state.rules.iter_mut().filter(|rule| !rule.is_latched) {
         rule.round = None;
     }

@@ -7,6 +7,7 @@
 //! Checks are judged by one of two methods: [`sequential`] evidence over the whole rollout, with one guarantee for all looks together,
 //! or a threshold on the value of a window, which has none. Objectives ([`slo`]) stand beside them and decide nothing.
 
+pub mod caps;
 pub mod check;
 pub mod collect;
 pub mod decision;
@@ -34,6 +35,7 @@ pub mod tick;
 pub mod verdict;
 mod window;
 
+pub use caps::Caps;
 pub use check::{
     Action, Check, Comparator, FailureMode, Floor, Grader, Limit, Method, Phi, RuleName, RuleSet, Rules, Window,
 };
@@ -49,7 +51,7 @@ pub use render::{deciding, evidence, outlook, render};
 pub use resolve::{Problem, resolve};
 pub use resolved::{Counter, Resolved, ResolvedCheck, ResolvedRule, ResolvedStep};
 pub use settings::{Baseline, OnDegraded, OnInconclusive, Settings, StepShape};
-pub use signal::{Counts, SeriesSignals, Signal, Signals};
+pub use signal::{Counts, SeriesSignals, Signal, Signals, Spread};
 pub use slo::{Objective, Slo};
 pub use span::Span;
 pub use state::State;

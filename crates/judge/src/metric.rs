@@ -10,10 +10,14 @@ use crate::scalar::excerpt;
 /// How the signals of observations begin.
 const OBSERVED: &str = "o:";
 
+/// How the signals of observations by size begin.
+const SPREAD: &str = "s:";
+
 /// Longest name of a metric or observation, in characters.
 const NAME_CHARS_MAX: usize = 63;
 
-/// The key of a signal: `error`, `latency`, `ttft`, `new_sessions`, `o:<name>` for an observation, or `q:<metric>` for a query.
+/// The key of a signal: `error`, `latency`, `ttft`, `new_sessions`, `o:<name>` for an observation (`s:<name>` for its
+/// values by size), or `q:<metric>` for a query.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SignalName(pub String);
@@ -43,6 +47,11 @@ pub enum Metric {
         /// Whether the name says that it is an average of requests.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_average: bool,
+    },
+    /// Events in a second of a scraped target, which are no share of anything. Of queries only.
+    Rate {
+        /// The counter, with the time it was watched as its exposure.
+        signal: SignalName,
     },
     /// One number that a query gives, with nothing said about what it is based on.
     Gauge {
@@ -87,6 +96,18 @@ impl SignalName {
     #[must_use]
     pub fn observed(&self) -> Option<&str> {
         self.0.strip_prefix(OBSERVED)
+    }
+
+    /// The values of an observation by size, beside their sums: what they can be cut from.
+    #[must_use]
+    pub fn spread(name: &str) -> Self {
+        Self(format!("{SPREAD}{name}"))
+    }
+
+    /// Whether these are values by size.
+    #[must_use]
+    pub fn is_spread(&self) -> bool {
+        self.0.starts_with(SPREAD)
     }
 
     /// What the query of a metric counts.
@@ -134,7 +155,7 @@ impl Metric {
         match self {
             Self::Proportion { signal, .. } => signal.0.starts_with(OBSERVED),
             Self::Mean { signal, is_average } => signal.0.starts_with(OBSERVED) && !is_average,
-            Self::Quantile { .. } | Self::Gauge { .. } => false,
+            Self::Quantile { .. } | Self::Rate { .. } | Self::Gauge { .. } => false,
         }
     }
 
@@ -145,6 +166,7 @@ impl Metric {
             Self::Proportion { signal, .. }
             | Self::Quantile { signal, .. }
             | Self::Mean { signal, .. }
+            | Self::Rate { signal }
             | Self::Gauge { signal } => signal,
         }
     }

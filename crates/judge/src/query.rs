@@ -1,7 +1,7 @@
 //! Query templates: where a check's numbers come from when the router does not count them.
 //!
 //! Which fields are written says what the numbers are: `bad` (or `good`) and `total` are a share, `buckets` a quantile, `sum` and
-//! `count` a mean, `value` one number. All but `value` name raw counters, because increases are computed from samples (JUDGE 3.2);
+//! `count` a mean, `events` a rate, `value` one number. All but `value` name raw counters, because increases are computed from samples (JUDGE 3.2);
 //! `value` may be any expression. A template is PromQL with placeholders inside quoted label values; [`template`] holds it against
 //! injection.
 
@@ -37,6 +37,9 @@ pub struct Query {
     /// The counter of values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<String>,
+    /// A counter of events that are no share of anything, there from 0 on: how many come in a second of a scraped target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
     /// An expression that gives one number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
@@ -56,9 +59,14 @@ pub enum Part {
     Sum,
     /// The number of values.
     Count,
+    /// Events by the second.
+    Events,
     /// One number.
     Value,
 }
+
+/// Which fields belong together.
+const WHOLES: &str = "`bad` (or `good`) and `total`, `buckets`, `sum` and `count`, `events`, or `value`";
 
 /// What is wrong with a field of a query: its name, and a sentence.
 pub(crate) type Refusals = Vec<(&'static str, String)>;
@@ -73,6 +81,7 @@ impl Query {
             ("buckets", Part::Buckets, &self.buckets),
             ("sum", Part::Sum, &self.sum),
             ("count", Part::Count, &self.count),
+            ("events", Part::Events, &self.events),
             ("value", Part::Value, &self.value),
         ];
         fields.into_iter().filter_map(|(name, part, text)| Some((name, part, text.as_deref()?)))
@@ -92,12 +101,10 @@ impl Query {
                 None => Err(format!("which quantile of the buckets? Name it in the metric, such as `p95_{name}`")),
             },
             ["sum", "count"] => Ok(Metric::Mean { signal, is_average: true }),
+            ["events"] => Ok(Metric::Rate { signal }),
             ["value"] => Ok(Metric::Gauge { signal }),
-            [] => Err("no template: write `bad` and `total`, `buckets`, `sum` and `count`, or `value`".to_owned()),
-            fields => Err(format!(
-                "`{}` is no whole: write `bad` (or `good`) and `total`, `buckets`, `sum` and `count`, or `value`",
-                fields.join("`, `")
-            )),
+            [] => Err(format!("no template: write {WHOLES}")),
+            fields => Err(format!("`{}` is no whole: write {WHOLES}", fields.join("`, `"))),
         }
     }
 

@@ -45,6 +45,9 @@ pub fn resolve(checks: &[Check], settings: &Settings, steps: &[StepShape]) -> Re
         problems.into_iter().for_each(|(path, message)| findings.refuse(path, message));
         Vec::new()
     });
+    if findings.problems.is_empty() {
+        gates::negative(written, &checks, &mut findings);
+    }
     if !findings.problems.is_empty() {
         return Err(findings.problems);
     }

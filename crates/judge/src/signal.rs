@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::metric::SignalName;
 
 pub mod counts;
+pub mod spread;
 
 pub use counts::Counts;
+pub use spread::Spread;
 
 /// Sums stop here, far from infinity, so that a state always survives JSON.
 const SUM_MAX: f64 = 1e300;
@@ -55,6 +57,11 @@ pub enum Signal {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cap: Option<f64>,
     },
+    /// Sums over observed values by how large they are, from which they can be cut.
+    Spread {
+        /// The values.
+        values: Spread,
+    },
     /// One number as it stands; the later one replaces the earlier one.
     Gauge {
         /// The number.
@@ -86,10 +93,27 @@ impl Signal {
             {
                 counts.iter_mut().zip(more).for_each(|(count, more)| *count = sum(*count, *more));
             }
+            (Self::Spread { values }, Self::Spread { values: more }) => values.add(more),
             (gauge @ Self::Gauge { .. }, Self::Gauge { .. }) => *gauge = other.clone(),
             _ => return false,
         }
         true
+    }
+
+    /// The same, whatever the caps: for sums that people read and nothing is decided by.
+    pub(crate) fn add_cut(&mut self, other: &Self) {
+        let mut other = other.clone();
+        if let (Self::Mean { cap, .. }, Self::Mean { cap: theirs, .. }) = (&*self, &mut other) {
+            *theirs = *cap;
+        }
+        self.add(&other);
+    }
+
+    /// Takes the other's place if that can't be added because its values were cut elsewhere: the newest count.
+    pub(crate) fn add_or_follow(&mut self, other: &Self) {
+        if !self.add(other) && matches!((&*self, other), (Self::Mean { .. }, Self::Mean { .. })) {
+            *self = other.clone();
+        }
     }
 
     /// The exposure: events, values, or none for a gauge that does not say.
@@ -99,6 +123,7 @@ impl Signal {
             Self::Count { n, .. } | Self::Mean { n, .. } => Some(*n),
             Self::Histogram { counts } => Some(counts.total() as f64),
             Self::Buckets { counts, .. } => Some(counts.iter().sum()),
+            Self::Spread { values } => Some(values.total()),
             Self::Gauge { n, .. } => *n,
         }
     }
@@ -120,6 +145,7 @@ impl Signal {
             Self::Mean { n, s1, s2, cap } => {
                 count(*n) && s1.abs() <= SUM_MAX && count(*s2) && cap.is_none_or(f64::is_finite)
             }
+            Self::Spread { values } => values.is_sound(),
             Self::Gauge { value, n } => value.is_finite() && n.is_none_or(count),
         }
     }

@@ -159,7 +159,7 @@ impl Objective {
             let Some(signal) = slice.signals.get(self.kind.signal()) else { continue };
             match &mut total {
                 None => total = Some(signal.clone()),
-                Some(total) => _ = total.add(signal),
+                Some(total) => total.add_cut(signal),
             }
         }
         windows[filled..].iter_mut().for_each(|(_, of_window)| of_window.clone_from(&total));

@@ -31,6 +31,9 @@ pub struct State {
     /// The signals that could not be read in the newest tick, and for how long without a break.
     #[serde(default)]
     pub(crate) troubles: BTreeMap<SignalName, Troubled>,
+    /// Counters that began anew in this step, by signal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) resets: BTreeMap<SignalName, u64>,
     /// Totals of the stable arm in the hour before the rollout.
     pub(crate) baseline: Signals,
     /// What the sequential gates have come to; absent before the first tick, or without any.
@@ -94,6 +97,7 @@ impl Default for State {
             rules: Vec::new(),
             counters: Vec::new(),
             troubles: BTreeMap::new(),
+            resets: BTreeMap::new(),
             baseline: Signals::new(),
             evidence: None,
             split: SplitDrift::default(),

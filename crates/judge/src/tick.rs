@@ -75,6 +75,9 @@ pub struct Tick {
     pub stable_series: SeriesSignals,
     /// How many sources have counted sessions so far in the rollout, each start of one by itself.
     pub routers: u32,
+    /// Counters that began anew, by signal, in either arm.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resets: BTreeMap<SignalName, u64>,
     /// The signals that could not be read, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub troubles: BTreeMap<SignalName, Trouble>,

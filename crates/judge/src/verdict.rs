@@ -237,6 +237,9 @@ pub struct CheckResult {
     pub evidence: Option<GateEvidence>,
     /// Relative error bound of a quantile; absent above the last edge.
     pub quantile_error: Option<f64>,
+    /// Counters behind it that began anew in this step, because their process did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resets: u64,
     /// Failed rounds.
     pub failures: Failures,
     /// What a reader should know.
@@ -345,6 +348,11 @@ pub struct Progress {
     pub ticks: u64,
     /// Those in which nothing arrived.
     pub empty_ticks: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Verdict {

@@ -59,9 +59,7 @@ pub(crate) fn measure(metric: &Metric, window: Window, arm: Arm, ticks: (&[Tick]
     for signal in kept.into_iter().rev() {
         match &mut total {
             None => total = Some(signal.clone()),
-            Some(total) => {
-                total.add(signal);
-            }
+            Some(total) => total.add_or_follow(signal),
         }
     }
     total.and_then(|total| value(metric, &total))
@@ -89,6 +87,9 @@ pub(crate) fn value(metric: &Metric, total: &Signal) -> Option<Measured> {
         }
         (Metric::Quantile { percent, .. }, Signal::Buckets { edges, counts }) => {
             Some(of_quantile(plain, quantile(edges, counts, f64::from(*percent) / 100.0)?))
+        }
+        (Metric::Rate { .. }, Signal::Count { k, n }) => {
+            Some(Measured { value: finite(k / n), k: finite(*k), ..plain })
         }
         (Metric::Mean { .. }, Signal::Mean { n, s1, .. } | Signal::Count { n, k: s1 }) => {
             Some(Measured { value: finite(s1 / n), ..plain })

@@ -187,6 +187,9 @@ pub struct Route {
     /// Age at which a request without a first byte counts as that slow to begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_after_ms: Option<u32>,
+    /// Observations whose values a router counts by size too, because they will be cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_size: Vec<String>,
     /// How often a router sends its counts while the rollout is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_ms: Option<u32>,

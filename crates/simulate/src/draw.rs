@@ -46,6 +46,8 @@ struct Observed {
     /// Of how many requests it comes, 0 to 1.
     share: f64,
     kind: Kind,
+    /// Where values are cut, if they are.
+    cap: Option<f64>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,7 +76,8 @@ impl Arm {
             let items = traffic.items(name, matches!(check.kind, Metric::Proportion { .. }));
             let factor = pods.first().and_then(|effect| effect.observed.get(name)).copied().unwrap_or(1.0);
             let share = traffic.share_of(&check.kind);
-            observed.push(Observed { signal: signal.clone(), share, kind: kind(items, factor) });
+            let cap = resolved.cap_of(signal, items.mean, items.mean_square());
+            observed.push(Observed { signal: signal.clone(), share, kind: kind(items, factor, cap), cap });
         }
         let each = requests / pods.len() as f64;
         let mut made: Vec<Pod> = Vec::new();
@@ -103,10 +106,10 @@ impl Arm {
                 }
             }
         }
-        for Observed { signal, share, kind } in &self.observed {
+        for Observed { signal, share, kind, cap } in &self.observed {
             let items = if *share < 1.0 { binomial(n, *share, chance) } else { n };
             if items > 0 {
-                drawn.signals.insert(signal.clone(), kind.draw(items, chance));
+                drawn.signals.insert(signal.clone(), kind.draw(items, *cap, chance));
             }
         }
         drawn
@@ -148,12 +151,12 @@ impl Pod {
 }
 
 impl Kind {
-    fn draw(&self, items: u64, chance: &mut Pcg64Mcg) -> Signal {
+    fn draw(&self, items: u64, cap: Option<f64>, chance: &mut Pcg64Mcg) -> Signal {
         let n = items as f64;
         match self {
             Self::Share(share) => {
                 let ones = binomial(items, *share, chance) as f64;
-                Signal::Mean { n, s1: ones, s2: ones, cap: None }
+                Signal::Mean { n, s1: ones, s2: ones, cap }
             }
             Self::Values(cells) => {
                 let (mut s1, mut s2) = (0.0, 0.0);
@@ -161,15 +164,19 @@ impl Kind {
                     s1 += value * events as f64;
                     s2 += value * value * events as f64;
                 });
-                Signal::Mean { n, s1, s2, cap: None }
+                Signal::Mean { n, s1, s2, cap }
             }
         }
     }
 }
 
-fn kind(items: Items, factor: f64) -> Kind {
+fn kind(items: Items, factor: f64, cap: Option<f64>) -> Kind {
     match items.sd {
         None => Kind::Share((items.mean * factor).clamp(0.0, 1.0)),
-        Some(sd) => Kind::Values(value_cells(items, sd, factor)),
+        Some(sd) => {
+            let mut cells = value_cells(items, sd, factor);
+            cells.iter_mut().for_each(|(value, _)| *value = cap.map_or(*value, |cap| value.min(cap)));
+            Kind::Values(cells)
+        }
     }
 }

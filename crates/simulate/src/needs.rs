@@ -90,8 +90,11 @@ fn need(resolved: &Resolved, gate: &Gate, traffic: &Traffic, share: f64) -> Opti
         0.5 * erfc((log(ms) - log(traffic.latency_median_ms)) / (traffic.latency_sigma * std::f64::consts::SQRT_2))
     };
     let expected = match gate.test {
+        // Of events that are no requests, nobody has assumed how often they come.
+        Test::Rate => return None,
+        Test::Ratio if channel.view == View::Occurrences => return None,
         Test::Ratio => Expected::Ratio { p: bad(), effect: 1.0, rho: gate.limit, share },
-        Test::Share | Test::Rate => Expected::Share { p: bad(), p0: gate.limit },
+        Test::Share => Expected::Share { p: bad(), p0: gate.limit },
         // Counted above the edge that is the limit times stable's quantile.
         Test::QuantileRatio { q } => {
             let p = tail(quantile(traffic, q) * gate.limit);
@@ -105,7 +108,10 @@ fn need(resolved: &Resolved, gate: &Gate, traffic: &Traffic, share: f64) -> Opti
             Expected::Mean {
                 m,
                 sd,
-                bounds: (of.lo, of.hi.unwrap_or(10.0 * m)),
+                bounds: (
+                    of.lo,
+                    of.hi.or_else(|| resolved.cap_of(&channel.signal, m, m * m + sd * sd)).unwrap_or(10.0 * m),
+                ),
                 effect: 1.0,
                 rho: if is_relative { gate.limit } else { gate.limit / m },
                 bad: of.bad,

@@ -69,6 +69,11 @@ pub struct Effect {
 }
 
 impl Items {
+    /// The mean of their squares.
+    pub(crate) fn mean_square(self) -> f64 {
+        self.sd.map_or(self.mean, |sd| self.mean * self.mean + sd * sd)
+    }
+
     /// Whether they look like scores, which are at most 1.
     pub(crate) fn is_score(self) -> bool {
         self.sd.is_some_and(|sd| self.mean <= 1.0 && self.mean + sd > 0.5)

@@ -27,6 +27,9 @@ pub struct LedgerEntry {
     /// Those of the stable arm by replica, where that is known.
     #[serde(default, skip_serializing_if = "SeriesSignals::is_empty")]
     pub series: SeriesSignals,
+    /// Counters that began anew, by signal, in either arm.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resets: BTreeMap<SignalName, u64>,
     /// The signals that could not be read, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub troubles: BTreeMap<SignalName, Trouble>,
@@ -68,7 +71,7 @@ impl LedgerTick {
             let Some(entry) = entry else { continue };
             (tick.step, tick.elapsed_ms, tick.held_ms) = (entry.step, entry.elapsed_ms, entry.held_ms);
             (tick.warmup, tick.stable_planned) = (entry.warmup, entry.stable_planned);
-            (tick.routers, tick.troubles) = (entry.routers, entry.troubles);
+            (tick.routers, tick.resets, tick.troubles) = (entry.routers, entry.resets, entry.troubles);
             if is_candidate {
                 tick.candidate = entry.signals;
             } else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use judge::{Arm, Collector, Scrapes, SignalName, State, Verdict, render};
+use judge::{Arm, Caps, Collector, Scrapes, Signal, SignalName, Signals, Spread, State, Verdict, render};
 use proto::{AnalysisRun, ExposureLedger, Message, Replay, VerdictReached, digest};
 use rollout::{At, Version};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub(crate) struct Request {
 pub(crate) struct Memory {
     pub(crate) judge: State,
     pub(crate) collector: Collector,
+    /// Where values without a stated bound are cut.
+    #[serde(default)]
+    pub(crate) caps: Caps,
     /// Whom the rollout has reached.
     #[serde(default)]
     pub(crate) exposure: ExposureLedger,
@@ -40,9 +43,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(judge: State) -> Self {
+    pub(crate) fn new(judge: State, caps: Caps) -> Self {
         Self {
             judge,
+            caps,
             collector: Collector::new(),
             exposure: ExposureLedger::default(),
             scrapes: Scrapes::default(),
@@ -105,6 +109,16 @@ impl Analysis {
         } else {
             (Some(version) == run.stable.as_ref()).then_some(Arm::Stable)
         }
+    }
+
+    /// What a source has counted, with the values by size of what will be cut.
+    pub(crate) fn signals(&self, mut signals: Signals, spreads: &BTreeMap<String, Spread>) -> Signals {
+        for name in self.request.run.checks.uncapped().filter_map(SignalName::observed) {
+            if let Some(values) = spreads.get(name) {
+                signals.insert(SignalName::spread(name), Signal::Spread { values: values.clone() });
+            }
+        }
+        signals
     }
 
     /// Whether the step leaves traffic to the stable arm.

@@ -1,8 +1,10 @@
 //! What routers count and what callers post. Samples are cumulative since their source's start, so a lost one costs nothing.
 
+use std::collections::BTreeMap;
+
 use chassis::{Commit, Failure};
 use judge::signal::add_signal;
-use judge::{Arm, Collector, Reading, Signal, SignalName, Signals};
+use judge::{Arm, Collector, Reading, Signal, SignalName, Signals, Spread};
 use proto::{Exposed, OutcomeObserved, RequestsCounted, Sampled};
 use rollout::{At, RolloutId};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ pub(crate) struct Counted {
     pub(crate) requests: u64,
     pub(crate) by_request_id: u64,
     pub(crate) signals: Signals,
+    /// Observed values by size.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) spreads: BTreeMap<String, Spread>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exposed: Option<Exposed>,
 }
@@ -39,6 +44,7 @@ pub(crate) async fn counted(rows: &mut Rows<'_>, sample: &RequestsCounted) -> Re
             requests: arm.requests,
             by_request_id: arm.by_request_id,
             signals: arm.signals.clone(),
+            spreads: arm.spreads.clone(),
             exposed: arm.exposed.clone(),
         };
         commit = commit.change(Change::Observe(Box::new(ObservationRow {
@@ -68,7 +74,7 @@ async fn heard(rows: &mut Rows<'_>, sample: &RequestsCounted) -> Result<Commit, 
         .arms
         .iter()
         .filter_map(|arm| {
-            let (source, signals) = (sample.router.clone(), arm.signals.clone());
+            let (source, signals) = (sample.router.clone(), analysis.signals(arm.signals.clone(), &arm.spreads));
             Some(Reading {
                 source,
                 arm: analysis.arm(&arm.version)?,
@@ -157,6 +163,7 @@ pub(crate) async fn posted(rows: &mut Rows<'_>, posted: &OutcomeObserved, now: A
             continue;
         }
         add_signal(&mut counted.signals, &name, &value);
+        counted.spreads.entry(outcome.metric.clone()).or_default().observe(outcome.value);
         counted.requests += 1;
         row.series = serde_json::to_value(&counted).map_err(|cause| Failure::never("bad_sample", cause))?;
         // Two posts within a millisecond must both count: a sample is only taken forward in time.

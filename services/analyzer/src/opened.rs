@@ -4,7 +4,7 @@ use chassis::{Commit, Failure, Incoming};
 use std::collections::BTreeMap;
 
 use judge::signal::add_signal;
-use judge::{Signals, Tick, seed};
+use judge::{Caps, Signals, Tick, seed};
 use proto::AnalysisRun;
 use proto::http::LedgerEntry;
 use rollout::At;
@@ -88,7 +88,7 @@ async fn fresh(
     }
     let hour: Vec<Tick> =
         minutes.into_values().map(|stable| Tick { stable, stable_planned: true, ..Tick::default() }).collect();
-    let memory = Memory::new(seed(&run.checks, &hour));
+    let memory = Memory::new(seed(&run.checks, &hour), Caps::of(&run.checks, &hour));
     let hour = LedgerEntry { hour: hour.into_iter().map(|minute| minute.stable).collect(), ..LedgerEntry::default() };
     let row = serde_json::to_value(&hour).map_err(|cause| Failure::never("bad_state", cause))?;
     let is_known = !hour.hour.is_empty();

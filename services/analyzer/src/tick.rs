@@ -65,6 +65,8 @@ pub(crate) async fn closed(rows: &mut Rows<'_>, due: &Due, ledger: &Ledger, now:
     collected.candidate.extend(asked.candidate);
     collected.stable.extend(asked.stable);
     collected.stable_series.extend(asked.stable_series);
+    collected.resets.extend(asked.resets);
+    analysis.memory.caps.close(&analysis.request.run.checks, &mut collected.candidate, &mut collected.stable);
     let tick = tick(&analysis, &rollout, collected, until);
     let ended = ends_the_dwell(&analysis, &tick);
     let mut ticks = ledger.ticks.clone();
@@ -106,7 +108,7 @@ pub(crate) fn readings(analysis: &Analysis, observations: Vec<ObservationRow>) -
             arm,
             sampled_at_ms: sampled_at.0,
             started_at_ms: observation.started_at.0,
-            signals: counted.signals,
+            signals: analysis.signals(counted.signals, &counted.spreads),
         });
     }
     Ok(readings)
@@ -139,6 +141,7 @@ fn tick(analysis: &Analysis, rollout: &Rollout, collected: Collected, until: At)
         stable: collected.stable,
         stable_series: collected.stable_series,
         routers: collected.routers,
+        resets: collected.resets,
         troubles: troubles(&analysis.memory),
     }
 }
@@ -180,6 +183,7 @@ fn entries(mut commit: Commit, analysis: &Analysis, tick: &Tick) -> Result<Commi
             routers: tick.routers,
             signals: signals.clone(),
             series: series.clone(),
+            resets: tick.resets.clone(),
             troubles: tick.troubles.clone(),
             hour: Vec::new(),
         };

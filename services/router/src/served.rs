@@ -163,6 +163,7 @@ impl ServedArm {
 
 fn compile(route: &Route, arm: &Arm, counts: &Counts, own: SocketAddr) -> Result<ServedArm, String> {
     let counters = counts.arm(&route.tenant, &route.model, &arm.version);
+    counters.count_by_size(&route.by_size);
     let exposure = route.rollout_id.as_ref().map(|rollout| counters.exposure_of(rollout, &route.salt));
     let role = if arm.version == route.stable { Role::Stable } else { Role::Candidate };
     Ok(ServedArm { role, exposure, ..ServedArm::chosen(arm, counters, own)? })

@@ -1,6 +1,9 @@
 //! Makes a commit of a decision: the row, its log entry, the wished route, and what is said; traffic first, news last.
 
+use std::collections::BTreeSet;
+
 use chassis::Commit;
+use judge::{Resolved, SignalName};
 use proto::{AnalysisRun, Message, Reached, RolloutMoved, RolloutWaiting, SplitApply, WorkloadStart};
 use rollout::{At, Decision, Direction, Fact, Intent, OnDrift, Refusal, Rollout, Route, Share, Stage, WHOLE, What};
 use serde::Deserialize as _;
@@ -132,6 +135,7 @@ fn wish(asked: &Asked<'_>, next: &Rollout, intents: &[Intent], now: At) -> Optio
             arms,
             salt: left.salt.clone(),
             lease_seconds: None,
+            by_size: Vec::new(),
             sample_ms: None,
             on_drift: OnDrift::Restore,
             ..bare(next, seen + 1)
@@ -158,6 +162,7 @@ fn bare(next: &Rollout, generation: i64) -> Route {
         lease_seconds: lease,
         hang_after_ms: checks.and_then(|checks| milliseconds(checks.largest_latency_limit_ms())),
         silent_after_ms: checks.and_then(|checks| milliseconds(checks.largest_ttft_limit_ms())),
+        by_size: checks.map(by_size).unwrap_or_default(),
         sample_ms: Some(sample_ms),
         on_drift: next.plan.on_drift,
         stopped: false,
@@ -166,6 +171,12 @@ fn bare(next: &Rollout, generation: i64) -> Route {
         stable: next.candidate.clone(),
         arms: Vec::new(),
     }
+}
+
+/// The observations that the checks need by size.
+fn by_size(checks: &Resolved) -> Vec<String> {
+    let names: BTreeSet<&str> = checks.uncapped().filter_map(SignalName::observed).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 fn milliseconds(limit: Option<u64>) -> Option<u32> {

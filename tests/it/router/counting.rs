@@ -1,6 +1,6 @@
 //! What the counts say.
 
-use judge::{Signal, SignalName};
+use judge::{Signal, SignalName, Spread};
 
 use super::upstream::{Echo, obedient};
 use super::*;
@@ -140,4 +140,29 @@ async fn a_keep_alive_connection_answers_many_requests() {
         "GET /m HTTP/1.1\r\nHost: h\r\n\r\n".repeat(9) + "GET /m HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     let answers = super::upstream::exchange(kit.running.addr, &request).await;
     assert_eq!((answers.matches("HTTP/1.1 200 OK").count(), echo.count()), (10, 10));
+}
+
+#[tokio::test]
+async fn values_are_counted_by_size_for_as_long_as_the_route_asks_for_it() {
+    let kit = Kit::start().await;
+    let arms = [("1", 10_000, obedient().await)];
+    let ask = async |observe: &str| {
+        kit.http.get(kit.url("/m")).header("x-observe", observe).send().await.unwrap();
+    };
+    let by_size = |generation| Route { by_size: vec!["cost_usd".to_owned()], ..route("m", generation, &arms) };
+    let spread = || kit.count("1").spreads.remove("cost_usd");
+    kit.adopt(route("m", 1, &arms)).await;
+    ask("cost_usd=7").await;
+    assert_eq!(spread(), None);
+    kit.adopt(by_size(2)).await;
+    // What is there from the first sample on is where the counts begin.
+    assert_eq!(spread(), Some(Spread::default()));
+    ask("cost_usd=0.02, tokens=100").await;
+    kit.adopt(by_size(3)).await;
+    ask("cost_usd=9").await;
+    let values = spread().unwrap();
+    assert_eq!(values.cut(0.25), Signal::Mean { n: 2.0, s1: 0.27, s2: 0.0004 + 0.0625, cap: Some(0.25) });
+    assert_eq!(kit.count("1").spreads.len(), 1, "of tokens nobody asked");
+    kit.adopt(route("m", 4, &arms)).await;
+    assert_eq!((spread(), kit.count("1").observed["cost_usd"].n), (None, 3));
 }

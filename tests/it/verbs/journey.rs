@@ -51,6 +51,7 @@ impl Journey {
             direction: Direction::Forward,
             lease_seconds: None,
             hang_after_ms: None,
+            by_size: Vec::new(),
             silent_after_ms: None,
             on_drift: rollout::OnDrift::Restore,
             sample_ms: None,

@@ -36,6 +36,9 @@ pub(super) fn of(query: &Query, kind: &Metric) -> Expression {
         Metric::Quantile { percent, .. } => {
             format!("histogram_quantile({}, {} by (le))", f64::from(*percent) / 100.0, rate(&query.buckets))
         }
+        Metric::Rate { .. } => {
+            format!("avg(sum by (instance) (rate({}[{WINDOW}])))", query.events.as_deref().unwrap_or_default().trim())
+        }
         Metric::Gauge { .. } => query.value.clone().unwrap_or_default(),
     })
 }

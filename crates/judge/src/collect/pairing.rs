@@ -19,6 +19,9 @@ pub(super) struct Pairing {
     held: BTreeMap<SignalName, Held>,
     /// Which arms were heard of in this tick.
     heard: Heard,
+    /// Counters that began anew in this tick, by signal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    resets: BTreeMap<SignalName, u64>,
 }
 
 /// What leaves in a tick.
@@ -27,6 +30,7 @@ pub(super) struct Released {
     pub(super) candidate: Signals,
     pub(super) stable: Signals,
     pub(super) stable_series: SeriesSignals,
+    pub(super) resets: BTreeMap<SignalName, u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -73,6 +77,14 @@ impl Pairing {
         }
     }
 
+    /// So many of a signal's counters began anew. Values by size begin anew with their sums, which are told.
+    pub(super) fn reset(&mut self, name: &SignalName, counters: u64) {
+        if counters > 0 && !name.is_spread() {
+            let resets = self.resets.entry(name.clone()).or_default();
+            *resets = resets.saturating_add(counters);
+        }
+    }
+
     pub(super) fn add(&mut self, arm: Arm, name: &SignalName, increase: &Signal) {
         let held = self.held.entry(name.clone()).or_default();
         let side = match arm {
@@ -106,7 +118,7 @@ impl Pairing {
     /// Ends the tick: what leaves in it.
     pub(super) fn release(&mut self) -> Released {
         let heard = std::mem::take(&mut self.heard);
-        let mut released = Released::default();
+        let mut released = Released { resets: std::mem::take(&mut self.resets), ..Released::default() };
         let is_stable_unplanned = self.is_stable_unplanned;
         self.held.retain(|name, held| {
             held.heard.candidate |= heard.candidate;

@@ -113,9 +113,11 @@ impl Scrapes {
                 let is_young = reply.started.get(name).is_some_and(|started_ms| *started_ms >= start_ms);
                 let target = targets.entry(name.to_owned()).or_default();
                 for (at_ms, scrape) in scrapes.range(start_ms.max(target.scraped_at_ms.saturating_add(1))..=until_ms) {
+                    let resets = notes.resets;
                     let Some(increase) = target.advance((*at_ms, scrape), is_young, bounds, &mut notes) else {
                         continue;
                     };
+                    self.pairing.reset(&reply.signal, notes.resets - resets);
                     self.pairing.hear_of(reply.arm, &reply.signal);
                     if let Some(increase) = increase {
                         self.pairing.add_of(reply.arm, &reply.signal, name, &increase);
@@ -129,8 +131,8 @@ impl Scrapes {
 
     /// Ends the tick: what leaves in it.
     pub fn close(&mut self) -> Collected {
-        let Released { candidate, stable, stable_series } = self.pairing.release();
-        Collected { candidate, stable, stable_series, ..Collected::default() }
+        let Released { candidate, stable, stable_series, resets } = self.pairing.release();
+        Collected { candidate, stable, stable_series, resets, ..Collected::default() }
     }
 }
 
@@ -163,9 +165,14 @@ impl Target {
             reject(notes, 1);
             return None;
         }
-        let mut sum = Increase::of(scrape.iter().map(|(series, _)| *series))?;
-        // In its first scrape a target shows all of its past, unless it has none from before the step.
-        let first_round = self.series.is_empty() && !is_young;
+        // In its first scrape a target shows all of its past, unless it has none from before the step. Events by the second count
+        // between two scrapes: a target that is seen for its first event would seem to have had it in no time.
+        let is_first = self.series.is_empty();
+        let is_rate = scrape.iter().any(|(series, _)| series.part == Part::Events);
+        let first_round = is_first && (!is_young || is_rate);
+        let told_ms = if is_first { 0 } else { at_ms.saturating_sub(self.scraped_at_ms) };
+        let seconds = if told_ms > bounds.max_gap_ms { 0.0 } else { told_ms as f64 / 1000.0 };
+        let mut sum = Increase::of(scrape.iter().map(|(series, _)| *series), seconds)?;
         for (series, value) in scrape {
             let key = format!("{:?} {}", series.part, series.labels);
             if !self.series.contains_key(&key) && self.series.len() >= SERIES_MAX {

@@ -90,6 +90,9 @@ fn difference(now: &Signal, before: &Signal) -> Option<Signal> {
         (Signal::Mean { n, s1, s2, cap }, Signal::Mean { n: before_n, s1: before_s1, s2: before_s2, .. }) => {
             Some(Signal::Mean { n: rise(*n, *before_n)?, s1: s1 - before_s1, s2: rise(*s2, *before_s2)?, cap: *cap })
         }
+        (Signal::Spread { values }, Signal::Spread { values: before }) => {
+            Some(Signal::Spread { values: values.since(before)? })
+        }
         _ => None,
     }
 }
@@ -99,6 +102,6 @@ fn is_consistent(increase: &Signal) -> bool {
     match increase {
         Signal::Count { k, n } => *k <= n * (1.0 + ROUNDING),
         Signal::Mean { n, s1, .. } => *n > 0.0 || *s1 == 0.0,
-        Signal::Histogram { .. } | Signal::Buckets { .. } | Signal::Gauge { .. } => true,
+        Signal::Histogram { .. } | Signal::Buckets { .. } | Signal::Spread { .. } | Signal::Gauge { .. } => true,
     }
 }

@@ -158,9 +158,12 @@ fn gate(resolved: &Resolved, state: &State, (at, check, rule): Rule<'_>) -> Opti
     resolved.sequential.gates.iter().position(|gate| gate.rule == at)
 }
 
-/// The ratio of shares in this step, with its interval.
+/// The ratio of shares in this step, with its interval; rates have none.
 fn ratio(gate: &Gate, evidence: &Evidence, resolved: &Resolved, phi: f64) -> Option<interval::Interval> {
     let channel = resolved.sequential.channels.get(gate.channel).filter(|_| gate.test == Test::Ratio)?;
+    if channel.view == View::Occurrences {
+        return None;
+    }
     let events = |arm: usize| Some(numbers::read(evidence.seen[arm].get(&channel.signal)?, channel.view));
     interval::ratio(events(0)?, events(1)?, phi)
 }

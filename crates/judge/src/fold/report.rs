@@ -184,6 +184,7 @@ fn entry(
         trouble: None,
         evidence: gate,
         quantile_error: candidate.and_then(|measured| measured.error),
+        resets: state.resets.get(check.kind.signal()).copied().unwrap_or(0),
         failures: Failures { count: failed_rounds(state, rule), limit: rule.failure_limit, mode: rule.failure_mode },
         warnings: warnings(candidate, stable).into_iter().chain(evidence::warnings(resolved, state, at)).collect(),
     }

@@ -4,6 +4,7 @@ use super::{failures, report};
 use crate::check::{Action, Method};
 use crate::resolved::{Resolved, ResolvedCheck, ResolvedRule};
 use crate::settings::Baseline;
+use crate::signal::Signal;
 use crate::state::{Round, State};
 use crate::threshold::evaluate;
 use crate::tick::{Arm, Tick};
@@ -58,7 +59,9 @@ fn opponent(
     if ticks.1.stable_planned {
         return Some((Comparison::Concurrent, measure(&check.kind, check.window, Arm::Stable, ticks)));
     }
-    let recorded = state.baseline.get(check.kind.signal());
+    // What was cut is not compared with what was not.
+    let is_cut = matches!(ticks.1.candidate.get(check.kind.signal()), Some(Signal::Mean { cap: Some(_), .. }));
+    let recorded = state.baseline.get(check.kind.signal()).filter(|_| !is_cut);
     (check.baseline == Baseline::Fallback)
         .then(|| (Comparison::Baseline, recorded.and_then(|total| value(&check.kind, total))))
 }

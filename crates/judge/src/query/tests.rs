@@ -136,12 +136,14 @@ fn the_fields_that_are_written_say_what_a_metric_is() {
     assert!(matches!(buckets.metric("p95_wait_seconds"), Ok(Metric::Quantile { percent: 95, .. })));
     assert!(buckets.metric("wait_seconds").unwrap_err().contains("`p95_wait_seconds`"));
     assert!(matches!(query(serde_json::json!({"sum": "a{}", "count": "b{}"})).metric("x"), Ok(Metric::Mean { .. })));
+    assert!(matches!(query(serde_json::json!({"events": "a{}"})).metric("x"), Ok(Metric::Rate { .. })));
     assert!(matches!(query(serde_json::json!({"value": "a{}"})).metric("x"), Ok(Metric::Gauge { .. })));
     for fields in [
         serde_json::json!({}),
         serde_json::json!({"bad": "a{}"}),
         serde_json::json!({"bad": "a{}", "good": "b{}", "total": "c{}"}),
         serde_json::json!({"sum": "a{}", "total": "b{}"}),
+        serde_json::json!({"events": "a{}", "total": "b{}"}),
     ] {
         assert!(query(fields).metric("x").is_err());
     }

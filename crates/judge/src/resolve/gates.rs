@@ -30,7 +30,7 @@ pub(super) fn plan(checks: &[Check], resolved: &[ResolvedCheck], tick: Span, fin
                 raw.push(weight(set, &gate));
                 plan.gates.push(Gate { rule: first + index, ..gate });
             }
-            dispersion(&format!("checks[{at}]"), check, resolved, findings);
+            note(&format!("checks[{at}]"), check, resolved, findings);
         }
         first += resolved.rules.len();
     }
@@ -38,6 +38,22 @@ pub(super) fn plan(checks: &[Check], resolved: &[ResolvedCheck], tick: Span, fin
         gate.weight = weight;
     }
     plan
+}
+
+/// Values that are cut are cut at 0 too, and whoever says that they may be below it reads the same ones.
+pub(super) fn negative(checks: &[Check], resolved: &[ResolvedCheck], findings: &mut Findings) {
+    let all = || checks.iter().zip(resolved);
+    let may_be_negative = |signal: &SignalName| {
+        let of = |check: &Check| check.lo.as_ref().is_some_and(|lo| lo.value < 0.0);
+        all().any(|(check, known)| known.kind.signal() == signal && of(check))
+    };
+    for (at, (check, known)) in all().enumerate() {
+        let is_cut = known.method == Method::Sequential && is_uncapped(check, &known.kind);
+        if is_cut && may_be_negative(known.kind.signal()) {
+            let sentence = "another check says that these values may be below 0: write `lo` and `hi` here too";
+            findings.refuse(format!("checks[{at}].hi"), sentence);
+        }
+    }
 }
 
 /// The map in which each rule was written, in the order of the resolved rules.
@@ -66,6 +82,7 @@ fn gate(
             replicates(plan, counted, test)
         }),
     };
+    let is_share = test == Test::Ratio && matches!(resolved.kind, Metric::Proportion { .. });
     let floors = if resolved.kind.is_judged() { FLOORS.1 } else { FLOORS.0 };
     let floor = match &set.floor {
         Some(Floor::None) => None,
@@ -78,7 +95,7 @@ fn gate(
         test,
         limit,
         tolerance: is_relative.then(|| tolerance(limit, check.sensitivity.unwrap_or(SENSITIVITY))),
-        floor: floor.filter(|floor| test == Test::Ratio && *floor > 0.0 && *floor < 1.0),
+        floor: floor.filter(|floor| is_share && *floor > 0.0 && *floor < 1.0),
         attributed: !is_relative && set.attribution != Some(Attribution::None),
         weight: 0.0,
         phi,
@@ -113,6 +130,9 @@ fn test(check: &Check, kind: &Metric, rule: &ResolvedRule) -> (Test, View, f64) 
         (Metric::Proportion { complement, .. }, _) => {
             let limit = if fears_decrease { 1.0 - rule.limit } else { rule.limit };
             (Test::Share, View::Events { complement: *complement != fears_decrease }, limit)
+        }
+        (Metric::Rate { .. }, comparator) => {
+            (if comparator.is_relative() { Test::Ratio } else { Test::Rate }, View::Occurrences, rule.limit)
         }
         (Metric::Quantile { percent, .. }, comparator) => {
             let q = f64::from(*percent) / 100.0;
@@ -175,8 +195,13 @@ fn weight(set: &RuleSet, gate: &Gate) -> f64 {
     if gate.action == Action::Report { 0.0 } else { set.weight.unwrap_or(default) }
 }
 
-/// What a writer should know about clumped counts.
-fn dispersion(path: &str, check: &Check, resolved: &ResolvedCheck, findings: &mut Findings) {
+/// What a writer should know about clumped counts, and about values without a bound.
+fn note(path: &str, check: &Check, resolved: &ResolvedCheck, findings: &mut Findings) {
+    if is_uncapped(check, &resolved.kind) {
+        let sentence = "hi: values are cut at 0 and at ten times stable's mean or more, a power of two that is fixed once from its values \
+                        (write the largest value that can be, and none is cut)";
+        findings.note(path, sentence);
+    }
     let counts = matches!(resolved.kind, Metric::Proportion { .. } | Metric::Quantile { .. });
     if counts && resolved.query.is_none() && !resolved.kind.is_judged() && !matches!(check.phi, Some(Phi::Fixed(_))) {
         let sentence = "phi: 2 (routers count over all replicas, so how clumped failures are can't be estimated; write `phi: 1` if \
@@ -197,7 +222,7 @@ pub(super) fn obstacle(check: &Check, kind: &Metric) -> Option<String> {
         return Some("the sequential one needs `hi`, the largest value that can be".to_owned());
     }
     let mut limits = check.rules.sets().iter().flat_map(RuleSet::limits);
-    limits.find_map(|(name, limit)| untestable(kind, name.comparator(), limit))
+    limits.find_map(|(name, limit)| untestable(check, kind, name.comparator(), limit))
 }
 
 /// Everything that keeps the sequential method from judging a check.
@@ -222,7 +247,7 @@ pub(super) fn refusals(path: &str, check: &Check, kind: &Metric, findings: &mut 
             Rules::List(_) => field(&format!("rules[{at}]")),
         };
         for (name, limit) in set.limits() {
-            if let Some(message) = untestable(kind, name.comparator(), limit) {
+            if let Some(message) = untestable(check, kind, name.comparator(), limit) {
                 findings.refuse(format!("{path}.{}", name.as_str()), format!("{message}: write `method: threshold`"));
             }
         }
@@ -240,7 +265,14 @@ const fn idle(check: &Check) -> [(&'static str, bool); 5] {
     ]
 }
 
-const fn is_unbounded(check: &Check, kind: &Metric) -> bool {
+/// Whether values have no bound and can't be given one: a store has only their sums, and what may be negative is not cut.
+fn is_unbounded(check: &Check, kind: &Metric) -> bool {
+    let may_be_negative = check.lo.as_ref().is_some_and(|lo| lo.value != 0.0);
+    is_uncapped(check, kind) && (check.query.is_some() || may_be_negative)
+}
+
+/// Whether nobody has said how large values can be.
+const fn is_uncapped(check: &Check, kind: &Metric) -> bool {
     matches!(kind, Metric::Mean { .. }) && check.hi.is_none()
 }
 
@@ -253,11 +285,21 @@ fn has_no_ratio(check: &Check, kind: &Metric) -> bool {
 }
 
 /// Why no test of the sequential method fits a limit.
-fn untestable(kind: &Metric, comparator: Comparator, limit: &Limit) -> Option<String> {
+fn untestable(check: &Check, kind: &Metric, comparator: Comparator, limit: &Limit) -> Option<String> {
     let is_edge = limit.value == 0.0 || limit.value == 1.0;
+    let lo = check.lo.as_ref().map_or(0.0, |lo| lo.value);
     match kind {
         Metric::Quantile { .. } if comparator.fears_decrease() => {
             Some("the sequential one guards a quantile against increases only".to_owned())
+        }
+        Metric::Mean { .. } if !comparator.is_relative() && limit.value <= lo => {
+            Some(format!("{} is not above {lo}, the least value that can be (`lo`)", limit.text))
+        }
+        Metric::Rate { .. } if comparator.fears_decrease() => {
+            Some("the sequential one guards a rate against increases only".to_owned())
+        }
+        Metric::Rate { .. } if !comparator.is_relative() && limit.value == 0.0 => {
+            Some("0 can't be told from chance, as 0.0001 can".to_owned())
         }
         Metric::Proportion { .. } if !comparator.is_relative() && is_edge => {
             Some(format!("{} can't be told from chance, as 0.0001 or 0.9999 can", limit.text))

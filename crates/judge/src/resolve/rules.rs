@@ -54,7 +54,7 @@ pub(crate) fn fewest_samples(kind: &Metric) -> u64 {
             let fewest = (1.0 / tail - CEILING_SLACK).ceil() as u64;
             fewest
         }
-        Metric::Proportion { .. } | Metric::Mean { .. } | Metric::Gauge { .. } => 0,
+        Metric::Proportion { .. } | Metric::Mean { .. } | Metric::Rate { .. } | Metric::Gauge { .. } => 0,
     }
 }
 
@@ -115,6 +115,9 @@ fn out_of_range(limit: &Limit, kind: &Metric, is_query: bool) -> Option<String> 
             let (first, last) = (LATENCY_EDGES_MS.first()?, LATENCY_EDGES_MS.last()?);
             (!(*first..=*last).contains(value))
                 .then(|| format!("{text} is outside the histogram, {first} to {last} milliseconds"))
+        }
+        Metric::Rate { .. } => {
+            (*value < 0.0).then(|| format!("{text} is no number of events in a second: write one such as 0.01"))
         }
         Metric::Mean { .. } | Metric::Gauge { .. } => None,
     }

@@ -83,6 +83,12 @@ fn all_problems_are_found_at_once_and_name_their_fields() {
     assert_eq!(paths(resolve(&checks, &settings, &[step(300), step(0)])), expected);
 }
 
+/// A sequential check of events by the second.
+fn rate(rules: &Value) -> Value {
+    let query = json!({"events": "restarts_total{version=\"{version}\"}"});
+    json!({"metric": "restarts", "query": query, "rules": rules, "method": "sequential"})
+}
+
 #[test]
 fn a_refusal_says_what_to_write() {
     for (check, message) in [
@@ -101,7 +107,7 @@ fn a_refusal_says_what_to_write() {
         ),
         (json!({"metric": "x", "rules": []}), "no limit: write one such as [{gte: 0.10}]"),
         (
-            json!({"metric": "x", "rules": {"gt": 1}, "method": "sequential"}),
+            json!({"metric": "x", "rules": {"gt": 1}, "method": "sequential", "lo": -1}),
             "the sequential method needs the largest value that can be: write it, such as hi: 1, or `method: threshold`",
         ),
         (
@@ -112,6 +118,9 @@ fn a_refusal_says_what_to_write() {
             json!({"metric": "p95_latency_ms", "rules": {"lt": 10}, "method": "sequential"}),
             "the sequential one guards a quantile against increases only: write `method: threshold`",
         ),
+        (rate(&json!({"gt": 0})), "0 can't be told from chance, as 0.0001 can: write `method: threshold`"),
+        (rate(&json!({"lt": 1})), "the sequential one guards a rate against increases only: write `method: threshold`"),
+        (rate(&json!({"gt": -1})), "-1 is no number of events in a second: write one such as 0.01"),
         (
             json!({"metric": "error_rate", "rules": {"gt": 0.1}, "method": "sequential", "failure_limit": 3}),
             "for the threshold method only: remove it, or write `method: threshold`",
@@ -139,7 +148,7 @@ fn a_check_that_names_no_method_is_sequential_wherever_that_can_be() {
     for (check, why) in [
         (json!({"metric": "error_rate", "rules": {"gt": 0.1}, "window": "step"}), "`window` is of that method"),
         (
-            json!({"metric": "score", "rules": {"gt": 1}}),
+            json!({"metric": "score", "rules": {"gt": 1}, "lo": -1}),
             "the sequential one needs `hi`, the largest value that can be",
         ),
         (json!({"metric": "error_rate", "rules": {"gt": 0}}), "0 can't be told from chance, as 0.0001 or 0.9999 can"),
@@ -165,6 +174,7 @@ fn gates_share_alpha_by_their_weights_and_tolerate_part_of_their_limit() {
         json!({"metric": "quality_score", "rules": {"max_relative_decrease": 0.05}, "hi": 1}),
         json!({"metric": "toxic_rate", "rules": {"gt": 0.1}, "action": "report"}),
         json!({"metric": "avg_cost_usd", "rules": {"max_relative_increase": 1.2}, "hi": 5, "max_blind": "1m"}),
+        rate(&json!({"max_absolute": 0.01, "max_relative_increase": 3})),
     ]
     .map(deep_check);
     let resolved = resolve(&checks, &Settings::default(), &[step(1800)]).unwrap();
@@ -183,7 +193,7 @@ fn gates_share_alpha_by_their_weights_and_tolerate_part_of_their_limit() {
                 near(gate.limit),
                 gate.tolerance.map(near),
                 gate.floor,
-                near(gate.weight * 83.0),
+                near(gate.weight * 102.0),
                 gate.phi,
                 gate.attributed,
                 gate.max_blind_ticks

@@ -12,7 +12,7 @@ use super::plan::{Dispersed, Gate, Plan, Replicates, Test};
 use super::quantile_edge::choose;
 use crate::check::Action;
 use crate::metric::SignalName;
-use crate::signal::{Signals, add_signal};
+use crate::signal::Signals;
 use crate::tick::Tick;
 
 /// How clumped counts are taken to be where nothing tells.
@@ -70,8 +70,9 @@ impl Evidence {
         let mut evidence = Self::new(plan);
         for tick in ticks {
             for (learned, channel) in evidence.learned.iter_mut().zip(&plan.channels) {
-                learned.cut(&Numbers::of(channel, tick, learned.edges()));
-                learned.learn(&Numbers::of(channel, tick, learned.edges()));
+                let numbers = Numbers::of(channel, tick, learned.edges());
+                learned.cut(&numbers);
+                learned.learn(&numbers);
             }
         }
         evidence.pick_edges(plan);
@@ -94,33 +95,38 @@ impl Evidence {
         for gate in &plan.gates {
             self.phi.push(self.dispersed(plan, gate, tick));
         }
-        for (learned, channel) in self.learned.iter_mut().zip(&plan.channels) {
-            learned.cut(&Numbers::of(channel, tick, learned.edges()));
-        }
-        for ((state, gate), phi) in self.gates.iter_mut().zip(&plan.gates).zip(&self.phi) {
-            if gate.is_relative() && !now.stable_planned {
-                continue;
-            }
-            let (Some(channel), Some(learned)) = (plan.channels.get(gate.channel), self.learned.get(gate.channel))
-            else {
-                continue;
-            };
-            let scale = match gate.test {
-                Test::Mean(items) | Test::MeanRatio(items) => learned.scale(items),
-                _ => None,
-            };
-            let numbers = Numbers::of(channel, tick, learned.edges());
-            let past = Past { learned, scale, phi: *phi, alpha, beta };
-            state.see(gate, &numbers, now);
-            state.attribute(gate, &numbers, now);
-            state.update(gate, &numbers, &past, now);
+        for at in 0..plan.channels.len() {
+            self.fold_channel((plan, at), (alpha, beta), tick, now);
         }
         self.decide(plan, alpha, now.t);
         if !now.warmup {
             self.see(plan, tick);
         }
         if now.stable_planned {
-            self.learn(plan, tick);
+            self.learn_dispersion(plan, tick);
+        }
+    }
+
+    /// What one channel has in a tick moves its gates, and is learned only then. Gates of other channels have no part in it.
+    fn fold_channel(&mut self, (plan, at): (&Plan, usize), (alpha, beta): (f64, f64), tick: &Tick, now: &Moment) {
+        let (Some(channel), Some(learned)) = (plan.channels.get(at), self.learned.get_mut(at)) else { return };
+        let numbers = Numbers::of(channel, tick, learned.edges());
+        learned.cut(&numbers);
+        for ((state, gate), phi) in self.gates.iter_mut().zip(&plan.gates).zip(&self.phi) {
+            if gate.channel != at || gate.is_relative() && !now.stable_planned {
+                continue;
+            }
+            let scale = match gate.test {
+                Test::Mean(items) | Test::MeanRatio(items) => learned.scale(items),
+                _ => None,
+            };
+            let past = Past { learned, scale, phi: *phi, alpha, beta };
+            state.see(gate, &numbers, now);
+            state.attribute(gate, &numbers, now);
+            state.update(gate, &numbers, &past, now);
+        }
+        if now.stable_planned {
+            learned.learn(&numbers);
         }
     }
 
@@ -135,7 +141,10 @@ impl Evidence {
         for (seen, signals) in self.seen.iter_mut().zip([&tick.candidate, &tick.stable]) {
             let is_read = |name: &SignalName| plan.channels.iter().any(|channel| channel.signal == *name);
             for (name, signal) in signals.iter().filter(|(name, signal)| is_read(name) && signal.is_sound()) {
-                add_signal(seen, name, signal);
+                match seen.get_mut(name) {
+                    Some(known) => known.add_or_follow(signal),
+                    None => _ = seen.insert(name.clone(), signal.clone()),
+                }
             }
         }
     }
@@ -177,13 +186,6 @@ impl Evidence {
                     members.fold(None, most).map(|(culprit, _)| Breach { tick: t, culprit });
             }
         }
-    }
-
-    fn learn(&mut self, plan: &Plan, tick: &Tick) {
-        for (learned, channel) in self.learned.iter_mut().zip(&plan.channels) {
-            learned.learn(&Numbers::of(channel, tick, learned.edges()));
-        }
-        self.learn_dispersion(plan, tick);
     }
 
     fn learn_dispersion(&mut self, plan: &Plan, tick: &Tick) {

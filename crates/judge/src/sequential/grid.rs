@@ -1,6 +1,10 @@
 //! The effect sizes that a process bets on, with their shares of its capital (JUDGE section 5). They are frozen: other numbers are
 //! another engine.
 
+use std::sync::OnceLock;
+
+use libm::log;
+
 /// Most points of a grid.
 pub(crate) const POINTS_MAX: usize = 10;
 
@@ -8,12 +12,14 @@ pub(crate) const POINTS_MAX: usize = 10;
 pub(crate) type Points = [f64; POINTS_MAX];
 
 /// A grid of effect sizes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Grid {
     /// Multipliers of a rate, or bets in standard deviations.
     pub(crate) at: &'static [f64],
     /// Their shares, which sum to 1.
     weights: Points,
+    /// Logarithms of the multipliers, once somebody has asked for them.
+    logs: OnceLock<Points>,
 }
 
 /// Multipliers above 1: worse than the null.
@@ -43,12 +49,22 @@ impl Grid {
             weights[i] = parts[i] as f64 / sum as f64;
             i += 1;
         }
-        Self { at, weights }
+        Self { at, weights, logs: OnceLock::new() }
     }
 
     /// The shares of the points.
     pub(crate) fn weights(&self) -> &[f64] {
         &self.weights[..self.at.len()]
+    }
+
+    /// A number for each point, from its multiplier and the logarithm of that.
+    pub(crate) fn map_logs(&self, f: impl Fn(f64, f64) -> f64) -> Points {
+        let logs = self.logs.get_or_init(|| self.map(log));
+        let mut points = [0.0; POINTS_MAX];
+        for ((point, at), ln) in points.iter_mut().zip(self.at).zip(logs) {
+            *point = f(*at, *ln);
+        }
+        points
     }
 
     /// A number for each point.

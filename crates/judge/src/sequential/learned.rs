@@ -40,11 +40,16 @@ impl Learned {
         }
     }
 
-    /// The cap of a tick is known before its numbers are used.
+    /// The cap of a tick is known before its numbers are used. What was learned of values before that, and can't be of values that
+    /// were cut, is forgotten.
     pub(crate) fn cut(&mut self, numbers: &Numbers<'_>) {
-        if let Self::Sums { cap, .. } = self {
-            *cap = numbers.cap().or(*cap);
+        let Self::Sums { sums, cap } = self else { return };
+        if let (None, Some(first)) = (*cap, numbers.cap())
+            && !is_within(*sums, first)
+        {
+            *sums = Sums::default();
         }
+        *cap = numbers.cap().or(*cap);
     }
 
     /// Learns the stable arm of a tick; nothing is learned too, as zeros.
@@ -102,4 +107,9 @@ impl Learned {
     pub(crate) fn has_bound(&self, items: Items) -> bool {
         items.hi.is_some() || matches!(self, Self::Sums { cap: Some(_), .. })
     }
+}
+
+/// Whether values between 0 and a cap can have these sums: their variance is at most `m (cap - m)`.
+fn is_within(Sums { n, s1, s2 }: Sums, cap: f64) -> bool {
+    s1 <= n * cap && s2 <= cap * s1
 }

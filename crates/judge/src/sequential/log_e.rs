@@ -78,21 +78,18 @@ pub(crate) fn ratio(grid: &Grid, c: Events, s: Events, rho: f64) -> Points {
     if c.n <= 0.0 || s.n <= 0.0 {
         return Points::default();
     }
-    grid.map(|r| c.k * log(r) - (c.k + s.k) * log((rho * r * c.n + s.n) / (rho * c.n + s.n)))
+    grid.map_logs(|r, ln_r| c.k * ln_r - (c.k + s.k) * log((rho * r * c.n + s.n) / (rho * c.n + s.n)))
 }
 
-/// T2: a share is at most `p0` (at least, with multipliers below 1). Multipliers act on the odds.
+/// T2: a share is at most `p0` (at least, with multipliers below 1). Multipliers act on the odds: with `p1 = r p0 / (1 - p0 + r p0)`
+/// this is `k ln(p1/p0) + (n - k) ln((1 - p1)/(1 - p0))`, with one logarithm less.
 pub(crate) fn share(grid: &Grid, c: Events, p0: f64) -> Points {
-    grid.map(|r| {
-        let odds = r * p0 / (1.0 - p0);
-        let p1 = odds / (1.0 + odds);
-        c.k * log(p1 / p0) + (c.n - c.k) * log((1.0 - p1) / (1.0 - p0))
-    })
+    grid.map_logs(|r, ln_r| c.k * ln_r - c.n * log1p((r - 1.0) * p0))
 }
 
 /// T5: a rate is at most `lambda0` (at least, with multipliers below 1), events being Poisson.
 pub(crate) fn rate(grid: &Grid, c: Events, lambda0: f64) -> Points {
-    grid.map(|r| c.k * log(r) - (r - 1.0) * lambda0 * c.n)
+    grid.map_logs(|r, ln_r| c.k * ln_r - (r - 1.0) * lambda0 * c.n)
 }
 
 /// T3: the candidate's mean is at most `rho` times stable's (at least, where a decrease is bad); items within the bounds

@@ -19,6 +19,8 @@ pub(crate) struct Numbers<'a> {
     view: View,
     candidate: Option<&'a Signal>,
     stable: Option<&'a Signal>,
+    /// All events of the histograms: they are added up once.
+    totals: [f64; 2],
 }
 
 impl<'a> Numbers<'a> {
@@ -28,12 +30,17 @@ impl<'a> Numbers<'a> {
         let fits = |signal: &&Signal, known: Option<&[f64]>| known.is_none_or(|known| edges(signal) == Some(known));
         let stable = arm(Arm::Stable).filter(|signal| fits(signal, known));
         let known = known.or_else(|| stable.and_then(edges));
-        Self { view: channel.view, candidate: arm(Arm::Candidate).filter(|signal| fits(signal, known)), stable }
+        let candidate = arm(Arm::Candidate).filter(|signal| fits(signal, known));
+        let totals = match channel.view {
+            View::Histogram => [candidate, stable].map(|signal| signal.and_then(Signal::exposure).unwrap_or(0.0)),
+            _ => [0.0; 2],
+        };
+        Self { view: channel.view, candidate, stable, totals }
     }
 
     /// Bad events of an arm; of a histogram those above an edge.
     pub(crate) fn events(&self, arm: Arm, edge: Option<usize>) -> Events {
-        self.arm(arm).map(|signal| events(signal, self.view, edge)).unwrap_or_default()
+        self.arm(arm).map(|signal| events(signal, self.view, (edge, Some(self.total(arm))))).unwrap_or_default()
     }
 
     /// Sums of an arm.
@@ -46,7 +53,7 @@ impl<'a> Numbers<'a> {
         match self.view {
             View::Sums { .. } => self.sums(arm).n,
             View::Events { .. } | View::Occurrences => self.events(arm, None).n,
-            View::Histogram => self.arm(arm).and_then(Signal::exposure).unwrap_or(0.0),
+            View::Histogram => self.total(arm),
         }
     }
 
@@ -68,6 +75,13 @@ impl<'a> Numbers<'a> {
         self.stable
     }
 
+    const fn total(&self, arm: Arm) -> f64 {
+        match arm {
+            Arm::Candidate => self.totals[0],
+            Arm::Stable => self.totals[1],
+        }
+    }
+
     const fn arm(&self, arm: Arm) -> Option<&'a Signal> {
         match arm {
             Arm::Candidate => self.candidate,
@@ -85,7 +99,8 @@ pub(crate) fn series<'a>(
     let all = tick.stable_series.get(&channel.signal);
     all.into_iter().flatten().map(move |(key, signal)| {
         let is_blind = matches!(channel.view, View::Histogram) && (edge.is_none() || edges(signal) != known);
-        let found = if is_blind || !is_usable(signal) { Events::default() } else { events(signal, channel.view, edge) };
+        let found =
+            if is_blind || !is_usable(signal) { Events::default() } else { events(signal, channel.view, (edge, None)) };
         (murmur3(key.as_bytes()), found)
     })
 }
@@ -95,6 +110,7 @@ fn is_usable(signal: &Signal) -> bool {
         Signal::Count { k, n } => k.max(*n) <= NUMBER_MAX,
         Signal::Mean { n, s1, s2, .. } => n.max(s1.abs()).max(*s2) <= NUMBER_MAX,
         Signal::Buckets { counts, .. } => counts.iter().sum::<f64>() <= NUMBER_MAX,
+        Signal::Spread { values } => values.total() <= NUMBER_MAX,
         Signal::Histogram { .. } | Signal::Gauge { .. } => true,
     };
     is_small && signal.is_sound()
@@ -125,10 +141,11 @@ pub(crate) fn add_cells(counts: &mut [f64], signal: &Signal) {
 
 /// Bad events of a signal, as a channel reads it.
 pub(crate) fn read(signal: &Signal, view: View) -> Events {
-    events(signal, view, None)
+    events(signal, view, (None, None))
 }
 
-fn events(signal: &Signal, view: View, edge: Option<usize>) -> Events {
+/// Of a histogram the events above an edge; whoever knows how many there are at all says so.
+fn events(signal: &Signal, view: View, (edge, total): (Option<usize>, Option<f64>)) -> Events {
     let found = match (signal, view) {
         (Signal::Count { k, n } | Signal::Mean { s1: k, n, .. }, View::Events { complement }) => {
             Events { k: if complement { n - k } else { *k }, n: *n }
@@ -137,11 +154,11 @@ fn events(signal: &Signal, view: View, edge: Option<usize>) -> Events {
         (Signal::Histogram { counts }, View::Histogram) => {
             let above = |at: usize| edge.is_some_and(|edge| at > edge);
             let k: f64 = counts.cells().filter(|(at, _)| above(*at)).map(|(_, events)| events as f64).sum();
-            Events { k, n: counts.total() as f64 }
+            Events { k, n: total.unwrap_or_else(|| counts.total() as f64) }
         }
         (Signal::Buckets { counts, .. }, View::Histogram) => {
             let k = edge.map_or(0.0, |edge| counts.iter().skip(edge + 1).sum());
-            Events { k, n: counts.iter().sum() }
+            Events { k, n: total.unwrap_or_else(|| counts.iter().sum()) }
         }
         _ => Events::default(),
     };
@@ -152,7 +169,8 @@ fn events(signal: &Signal, view: View, edge: Option<usize>) -> Events {
 fn sums(signal: &Signal, view: View) -> Sums {
     let View::Sums { bounds, squareless, .. } = view else { return Sums::default() };
     let found = sums_as_told(signal, view);
-    let Some((lo, hi)) = bounds else { return found };
+    let cap = if let Signal::Mean { cap, .. } = signal { *cap } else { None };
+    let Some((lo, hi)) = bounds.or_else(|| Some((0.0, cap?))) else { return found };
     let (n, most) = (found.n, square_bound(found.n, found.s1, lo, hi));
     let slack = ROUNDING * n * (hi - lo);
     if found.s1 < n * lo - slack || found.s1 > n * hi + slack {
@@ -169,7 +187,7 @@ fn sums_as_told(signal: &Signal, view: View) -> Sums {
         (Signal::Mean { n, s1, s2, .. }, View::Sums { complement: false, .. }) => Sums { n: *n, s1: *s1, s2: *s2 },
         // Of zeros and ones the squares are the values.
         (Signal::Count { .. } | Signal::Mean { .. }, View::Sums { complement, .. }) => {
-            let Events { k, n } = events(signal, View::Events { complement }, None);
+            let Events { k, n } = events(signal, View::Events { complement }, (None, None));
             Sums { n, s1: k, s2: k }
         }
         _ => Sums::default(),

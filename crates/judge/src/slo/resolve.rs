@@ -87,6 +87,11 @@ fn left_by(kind: &Metric, target: f64, is_least: bool) -> Result<f64, (&'static 
         Metric::Quantile { .. } if is_least => Err(("min", "no user minds a quick answer: write `max`".to_owned())),
         Metric::Quantile { percent, .. } if target > 0.0 && target.is_finite() => Ok(1.0 - f64::from(*percent) / 100.0),
         Metric::Mean { .. } if target > 0.0 && target.is_finite() => Ok(1.0),
+        Metric::Rate { .. } => Err((
+            "metric",
+            "events by the second are no share of anything: write an objective on a share, a quantile or a mean"
+                .to_owned(),
+        )),
         Metric::Gauge { .. } => Err((
             "metric",
             "one number has no events to count: write an objective on a share, a quantile or a mean".to_owned(),

@@ -57,6 +57,17 @@ fn before_its_first_round_a_step_has_no_evidence_and_between_rounds_the_last_one
 }
 
 #[test]
+fn a_check_tells_how_many_counters_began_anew_in_its_step() {
+    let mut ticks = stream(&[1.0, 1.0, 1.0, 1.0]);
+    ticks[1].resets.insert(SignalName::error(), 2);
+    ticks[2].resets.extend([(SignalName::error(), 1), (SignalName::latency(), 9)]);
+    ticks[3] = Tick { step: 1, elapsed_ms: 15_000, ..ticks[3].clone() };
+    let (_, verdicts) = run(&plain(&json!({"gt": 0.05})), State::default(), &ticks);
+    let resets: Vec<u64> = verdicts.iter().map(|verdict| verdict.checks[0].resets).collect();
+    assert_eq!(resets, [0, 2, 3, 0]);
+}
+
+#[test]
 fn a_round_is_held_at_the_dwells_end_even_between_intervals() {
     let check = deep_check(json!({"metric": "error_rate", "rules": {"gt": 0.05}, "interval": "1h"}));
     let resolved = policy(&[check], &Settings::default(), &[step(60)]);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+mod bad_input;
 mod drift;
 mod engine;
 mod fair;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use judge::Spread;
 use proto::Exposed;
 use rollout::RolloutId;
 
@@ -72,9 +73,17 @@ pub(crate) struct ArmCounters {
     pub(crate) last_begun_ms: AtomicU64,
     pub(crate) ttft: Cells,
     pub(crate) latency: Cells,
-    observed: Mutex<BTreeMap<Box<str>, Observed>>,
+    observed: Mutex<Observations>,
     pub(crate) observations_ignored: AtomicU64,
     exposures: Mutex<Vec<(RolloutId, Arc<Exposure>)>>,
+}
+
+/// Observed values by name.
+#[derive(Debug, Default)]
+struct Observations {
+    sums: BTreeMap<Box<str>, Observed>,
+    /// By size too, for those that a route asks so for.
+    spreads: BTreeMap<Box<str>, Spread>,
 }
 
 impl ArmCounters {
@@ -106,11 +115,14 @@ impl ArmCounters {
         if !observations.is_empty() {
             let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
             for (name, value) in observations {
-                if observed.len() >= OBSERVED_NAMES_MAX && !observed.contains_key(name.as_str()) {
+                if observed.sums.len() >= OBSERVED_NAMES_MAX && !observed.sums.contains_key(name.as_str()) {
                     refused += 1;
                     continue;
                 }
-                let sums = observed.entry(name.as_str().into()).or_default();
+                if let Some(spread) = observed.spreads.get_mut(name.as_str()) {
+                    spread.observe(*value);
+                }
+                let sums = observed.sums.entry(name.as_str().into()).or_default();
                 sums.n += 1;
                 sums.s1 += value;
                 sums.s2 += value * value;
@@ -121,7 +133,21 @@ impl ArmCounters {
 
     pub(crate) fn observed(&self) -> BTreeMap<String, Observed> {
         let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        observed.iter().map(|(name, sums)| (name.to_string(), *sums)).collect()
+        observed.sums.iter().map(|(name, sums)| (name.to_string(), *sums)).collect()
+    }
+
+    /// Counts the values of these observations by size from now on, and of no others.
+    pub(crate) fn count_by_size(&self, names: &[String]) {
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.spreads.retain(|known, _| names.iter().any(|name| **name == **known));
+        for name in names {
+            observed.spreads.entry(name.as_str().into()).or_default();
+        }
+    }
+
+    pub(crate) fn spreads(&self) -> BTreeMap<String, Spread> {
+        let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.spreads.iter().map(|(name, spread)| (name.to_string(), spread.clone())).collect()
     }
 
     /// What a rollout sends here, made if need be; the oldest of too many is forgotten.

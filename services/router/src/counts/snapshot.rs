@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
-use judge::{Signal, SignalName, Signals};
+use judge::{Signal, SignalName, Signals, Spread};
 use proto::Exposed;
 use rollout::{Model, RolloutId, Tenant, Version};
 
@@ -60,6 +60,8 @@ pub struct ArmCount {
     pub latency_sum_seconds: f64,
     /// Observations by name.
     pub observed: BTreeMap<String, Observed>,
+    /// Those by size, for which the route asks.
+    pub spreads: BTreeMap<String, Spread>,
     /// Items of `x-tidegate-observe` that were no observation, or too many.
     pub observations_ignored: u64,
     /// Requests for each of the last rollouts that this version took part in.
@@ -103,6 +105,7 @@ impl ArmCount {
             latency: counters.latency.read(),
             latency_sum_seconds: counters.latency.sum_seconds(),
             observed: counters.observed(),
+            spreads: counters.spreads(),
             observations_ignored: counters.observations_ignored.load(Relaxed),
             exposures: counters.exposures(),
             exposed: counters.exposed(),

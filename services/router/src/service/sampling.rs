@@ -140,6 +140,7 @@ fn sampled(arm: &ArmCount) -> Sampled {
         requests: arm.requests,
         by_request_id: arm.keyed_by_request,
         signals: arm.signals(),
+        spreads: arm.spreads.clone(),
         exposed: arm.exposed.clone(),
     }
 }

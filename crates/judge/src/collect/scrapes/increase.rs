@@ -19,17 +19,26 @@ pub(super) enum Increase {
         sum: f64,
         count: f64,
     },
+    /// Events, and the seconds in which they came.
+    Rate {
+        events: f64,
+        seconds: f64,
+    },
 }
 
 impl Increase {
-    /// Nothing yet, of the kind that the series of a scrape make; none if what the signal can't do without is missing.
-    pub(super) fn of<'a>(series: impl Iterator<Item = &'a Scraped> + Clone) -> Option<Self> {
+    /// Nothing yet, of the kind that the series of a scrape make; none if what the signal can't do without is missing. It tells of
+    /// so many `seconds` of its target.
+    pub(super) fn of<'a>(series: impl Iterator<Item = &'a Scraped> + Clone, seconds: f64) -> Option<Self> {
         let has = |part| series.clone().any(|series| series.part == part);
         if has(Part::Total) {
             return Some(Self::Share { counted: 0.0, total: 0.0 });
         }
         if has(Part::Sum) && has(Part::Count) {
             return Some(Self::Mean { sum: 0.0, count: 0.0 });
+        }
+        if has(Part::Events) {
+            return Some(Self::Rate { events: 0.0, seconds });
         }
         let mut edges: Vec<f64> =
             series.filter(|series| series.part == Part::Buckets).map(|series| series.edge).collect();
@@ -45,6 +54,7 @@ impl Increase {
             (Self::Share { total, .. }, Part::Total) => *total += increase,
             (Self::Mean { sum, .. }, Part::Sum) => *sum += increase,
             (Self::Mean { count, .. }, Part::Count) => *count += increase,
+            (Self::Rate { events, .. }, Part::Events) => *events += increase,
             (Self::Buckets(buckets), Part::Buckets) => {
                 if let Some((_, count)) = buckets.iter_mut().find(|(edge, _)| *edge == series.edge) {
                     *count += increase;
@@ -64,6 +74,7 @@ impl Increase {
             Self::Mean { sum, count } => {
                 (count > 0.0 || sum == 0.0).then_some(Signal::Mean { n: count, s1: sum, s2: 0.0, cap: None })
             }
+            Self::Rate { events, seconds } => Some(Signal::Count { k: events, n: seconds }),
             Self::Buckets(buckets) => {
                 let edges: Vec<f64> = buckets.iter().map(|(edge, _)| *edge).filter(|edge| edge.is_finite()).collect();
                 let below = std::iter::once(0.0).chain(buckets.iter().map(|(_, count)| *count));

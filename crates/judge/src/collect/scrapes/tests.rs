@@ -135,6 +135,36 @@ fn buckets_become_cells_over_the_edges_that_are_there() {
 }
 
 #[test]
+fn events_by_the_second_count_for_as_long_as_their_target_was_watched() {
+    let mut scrapes = started();
+    let events = |target: &str, labels: &str, samples: &[(i64, f64)]| series(target, Part::Events, labels, samples);
+    let mut first = reply(vec![
+        events("a", "kind=x", &[(1_000, 40.0), (6_000, 42.0), (11_000, 42.0)]),
+        events("a", "kind=y", &[(1_000, 7.0), (6_000, 7.0), (11_000, 8.0)]),
+        events("born", "kind=x", &[(9_000, 3.0), (11_000, 4.0)]),
+    ]);
+    first.started = BTreeMap::from([("born".to_owned(), APPLIED + 5_000)]);
+    // Ten seconds of the one and two of the other, however many series each has.
+    assert_eq!(close(&mut scrapes, 1, &[first]).0, counted(4.0, 12.0));
+    // Started anew: what it has counted since then came in the same time.
+    let again = reply(vec![events("a", "kind=x", &[(16_000, 4.0)])]);
+    let (signals, notes) = close(&mut scrapes, 2, &[again]);
+    assert_eq!((signals, notes.resets), (counted(4.0, 5.0), 1));
+    // A gap too long is no time that was watched.
+    let late = reply(vec![events("a", "kind=x", &[(90_000, 50.0), (95_000, 51.0)])]);
+    assert_eq!(close(&mut scrapes, 7, &[late]).0, counted(1.0, 5.0));
+}
+
+#[test]
+fn counters_that_begin_anew_are_told_by_signal_once() {
+    let mut scrapes = started();
+    close(&mut scrapes, 1, &[reply(vec![total("a", &[(1_000, 50.0)]), total("b", &[(1_000, 60.0)])])]);
+    scrapes.take(&[reply(vec![total("a", &[(16_000, 5.0)]), total("b", &[(16_000, 6.0)])])], APPLIED + 2 * TICK, TICK);
+    assert_eq!(scrapes.close().resets, BTreeMap::from([(errors(), 2)]));
+    assert_eq!(scrapes.close().resets, BTreeMap::new());
+}
+
+#[test]
 fn arms_leave_together_or_after_four_ticks_alone() {
     let mut scrapes = Scrapes::default();
     scrapes.enter_step(APPLIED, true);

@@ -42,6 +42,35 @@ fn most_of_the_answers_a_hundred_times_as_slow_are_found() {
     assert_eq!(verdict.result, Outcome::Breach, "{verdict:#?}");
 }
 
+/// A check of restarts a second.
+fn restarts(rules: &Value) -> Resolved {
+    let query = json!({"events": "restarts_total{version=\"{version}\"}"});
+    policy(vec![json!({"metric": "restarts", "query": query, "rules": rules, "phi": 1})])
+}
+
+#[test]
+fn events_by_the_second_are_held_against_their_limit_and_against_stable() {
+    let seen = |k: f64, seconds: f64| crate::tests::count(SignalName::query("restarts"), k, seconds);
+    for (rules, bad) in [(json!({"max_absolute": 0.02}), 2.0), (json!({"max_relative_increase": 2}), 3.0)] {
+        let resolved = restarts(&rules);
+        assert_eq!(resolved.checks[0].method, crate::Method::Sequential);
+        // Two pods beside six, 0.01 a second; and the same with so many a tick in the candidate's.
+        let healthy =
+            fold(&resolved, 240, |at| (seen(f64::from(at % 10 < 3), 30.0), seen(f64::from(at % 10 < 9), 90.0)));
+        assert_eq!(healthy.result, Outcome::Pass, "{rules}: {healthy:#?}");
+        let worse = fold(&resolved, 20, |at| (seen(bad, 30.0), seen(f64::from(at % 10 < 9), 90.0)));
+        assert_eq!(worse.result, Outcome::Breach, "{rules}: {worse:#?}");
+        let check = &worse.checks[0];
+        assert_eq!(
+            (check.value, check.bad_candidate, check.n_candidate),
+            (Some(bad / 30.0), Some(bad * 20.0), Some(600.0))
+        );
+        // Nothing watched is nothing proved.
+        let unwatched = fold(&resolved, 20, |_| (Signals::new(), Signals::new()));
+        assert_eq!(unwatched.result, Outcome::NoData, "{unwatched:#?}");
+    }
+}
+
 #[test]
 fn few_errors_against_none_pass_no_step_unproved() {
     let resolved =
