@@ -16,6 +16,8 @@ pub(crate) use upstream::Upstream;
 
 /// Nothing that is waited for takes longer on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at what is waited for; a look costs both who asks and who is asked.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The binary, which `./x test` builds before the tests.
 pub(crate) fn binary() -> PathBuf {
@@ -258,7 +260,7 @@ impl House {
                 return value;
             }
             assert!(since.elapsed() < LIMIT, "waited too long at {path}, last {status} {value}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 
@@ -311,7 +313,7 @@ pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let since = Instant::now();
     while !holds().await {
         assert!(since.elapsed() < LIMIT, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(ASK_AGAIN).await;
     }
 }
 

@@ -16,6 +16,10 @@ const IN_FLIGHT: usize = 8;
 
 /// Between two requests.
 const QUICKLY: Duration = Duration::from_millis(5);
+/// The same where much is killed meanwhile, and little judged.
+const STEADILY: Duration = Duration::from_millis(20);
+/// The same where many models are asked at once.
+const SLOWLY: Duration = Duration::from_millis(25);
 
 /// A balancer gives a request to the next router when one does not answer, for so long.
 const BALANCED_FOR: Duration = Duration::from_secs(5);
@@ -37,7 +41,7 @@ pub(crate) fn start(house: &House, model: &str) -> Traffic {
 
 /// At most 40, for tests with many models.
 pub(crate) fn start_slowly(house: &House, model: &str) -> Traffic {
-    ask(std::slice::from_ref(&house.router), model, Duration::from_millis(25), None, None)
+    ask(std::slice::from_ref(&house.router), model, SLOWLY, None, None)
 }
 
 /// The same at any router.
@@ -45,14 +49,14 @@ pub(crate) fn start_at(router: &str, model: &str) -> Traffic {
     ask(&[router.to_owned()], model, QUICKLY, None, None)
 }
 
-/// The same, before a witness, who looks at the router too.
+/// At most 50, before a witness, who looks at the router too.
 pub(crate) fn before(house: &House, model: &str, witness: &Witness) -> Traffic {
-    ask(std::slice::from_ref(&house.router), model, QUICKLY, Some(witness.clone()), Some(witness.watch(house)))
+    ask(std::slice::from_ref(&house.router), model, STEADILY, Some(witness.clone()), Some(witness.watch(house)))
 }
 
 /// The same of users behind a balancer, before a witness who watches meanwhile.
 pub(crate) fn balanced(routers: &[String], model: &str, witness: &Witness, watch: JoinHandle<()>) -> Traffic {
-    ask(routers, model, QUICKLY, Some(witness.clone()), Some(watch))
+    ask(routers, model, STEADILY, Some(witness.clone()), Some(watch))
 }
 
 fn ask(

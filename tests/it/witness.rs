@@ -14,6 +14,8 @@ use crate::house::House;
 
 /// A look at the router.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// So many of them come with a look at the rollouts, which is a long answer.
+const LOOKS_WITH_ENDS: usize = 5;
 /// One that is held answers nothing.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// A process knows the hour from its start on; two of them agree to this much.
@@ -51,12 +53,14 @@ impl Witness {
         tokio::spawn(async move {
             let mut pace = tokio::time::interval(LOOK_AGAIN);
             pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
+            for look in 0usize.. {
                 pace.tick().await;
                 let Ok(page) = client.get(format!("{api}/metrics")).send().await else { return };
                 let Ok(page) = page.text().await else { return };
                 this.look(&api, &page);
-                if let Ok(rollouts) = client.get(format!("{api}/v1/rollouts")).send().await {
+                if look.is_multiple_of(LOOKS_WITH_ENDS)
+                    && let Ok(rollouts) = client.get(format!("{api}/v1/rollouts")).send().await
+                {
                     this.look_at_ends(&rollouts.json().await.unwrap_or_default());
                 }
             }
@@ -74,14 +78,16 @@ impl Witness {
         tokio::spawn(async move {
             let mut pace = tokio::time::interval(LOOK_AGAIN);
             pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            for api in apis.iter().cycle() {
+            for (look, api) in apis.iter().cycle().enumerate() {
                 pace.tick().await;
                 for page in &pages {
                     let Ok(answer) = client.get(page).timeout(LOOK_LIMIT).send().await else { continue };
                     let Ok(text) = answer.text().await else { continue };
                     this.look(page, &text);
                 }
-                if let Ok(rollouts) = client.get(format!("{api}/v1/rollouts")).timeout(LOOK_LIMIT).send().await {
+                if look.is_multiple_of(LOOKS_WITH_ENDS)
+                    && let Ok(rollouts) = client.get(format!("{api}/v1/rollouts")).timeout(LOOK_LIMIT).send().await
+                {
                     this.look_at_ends(&rollouts.json().await.unwrap_or_default());
                 }
             }

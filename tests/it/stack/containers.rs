@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Of the containers, so that nobody else's stack on this machine is touched.
@@ -51,14 +52,12 @@ impl Form {
 
     /// Docker Compose, in either of its forms.
     pub(super) fn command(&self, words: &[&str]) -> Command {
-        let mut command = match Command::new("docker").args(["compose", "version"]).output() {
-            Ok(out) if out.status.success() => {
-                let mut command = Command::new("docker");
-                command.arg("compose");
-                command
-            }
-            _ => Command::new("docker-compose"),
-        };
+        static IS_PLUGIN: LazyLock<bool> = LazyLock::new(|| {
+            let out = Command::new("docker").args(["compose", "version"]).output();
+            out.is_ok_and(|out| out.status.success())
+        });
+        let mut command = Command::new(if *IS_PLUGIN { "docker" } else { "docker-compose" });
+        command.args(IS_PLUGIN.then_some("compose"));
         command.current_dir(ROOT).env("COMPOSE_PROJECT_NAME", PROJECT).env("TIDEGATE_IMAGE", IMAGE);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(&self.options).args(words);
@@ -72,9 +71,19 @@ impl Form {
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
-    /// The container of a service.
+    /// The container of a service, whether it runs or not.
     pub(super) fn container(&self, service: &str) -> String {
-        self.said(&["ps", "-q", service])
+        let labels = [("project", PROJECT), ("service", service), ("oneoff", "False")];
+        let filters = labels.map(|(label, value)| format!("--filter=label=com.docker.compose.{label}={value}"));
+        let words = ["ps", "--all", "--quiet", "--no-trunc"].into_iter().chain(filters.iter().map(String::as_str));
+        docker(&words.collect::<Vec<_>>())
+    }
+
+    /// Runs something in the container of a service.
+    pub(super) fn within(&self, service: &str, user: &str, words: &[&str]) -> Output {
+        let container = self.container(service);
+        let asked = ["exec", "--user", user, &container];
+        Command::new("docker").args(asked).args(words).output().unwrap()
     }
 
     /// Puts a new container into the place of a service's, with another address.
@@ -91,7 +100,7 @@ impl Form {
         let user = if service == "postgres" { "postgres" } else { "" };
         let children = "kill -9 $(cat /proc/1/task/1/children)";
         // It dies with what it has killed.
-        self.compose(&["exec", "-T", "--user", user, service, "sh", "-c", children]);
+        self.within(service, user, &["sh", "-c", children]);
         let since = Instant::now();
         while self.started_at(service) == before {
             assert!(since.elapsed() < Duration::from_secs(20), "{service} was not killed, or not started again");

@@ -110,14 +110,24 @@ impl Stack {
 
     /// A model whose versions are these model servers, the first of which serves.
     pub(super) async fn model(&self, name: &str, upstreams: &[&str]) {
-        let (status, said) = self.send(Method::POST, "/v1/models", &json!({"name": name, "type": "RERANKER"})).await;
-        assert_eq!(status, 201, "{said}");
+        self.register("/v1/models", &json!({"name": name, "type": "RERANKER"})).await;
         for (number, upstream) in upstreams.iter().enumerate() {
             let version = json!({"version": (number + 1).to_string(), "upstream": format!("http://{upstream}:8080")});
-            let (status, said) = self.send(Method::POST, &format!("/v1/registry/{name}/versions"), &version).await;
-            assert_eq!(status, 201, "{said}");
+            self.register(&format!("/v1/registry/{name}/versions"), &version).await;
         }
         self.until(&format!("/v1/models/{name}"), |model| model["active"] == "1").await;
+    }
+
+    /// Registers something; a busy machine may need longer than the api waits for the registry's answer.
+    async fn register(&self, path: &str, body: &Value) {
+        let since = Instant::now();
+        loop {
+            match self.send(Method::POST, path, body).await {
+                (200 | 201, _) => return,
+                (503, _) if since.elapsed() < LIMIT => tokio::time::sleep(Duration::from_millis(200)).await,
+                (status, said) => panic!("{path} answered {status} {said}"),
+            }
+        }
     }
 
     /// Asks for a version as another system does: by a NATS publish, with its own nkey.

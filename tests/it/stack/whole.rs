@@ -1,5 +1,6 @@
 //! Started, driven by other systems, judged from Prometheus, looked at, replaced and killed.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -28,8 +29,7 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
     for policy in [judged::quick(), judged::slow(), judged::from_prometheus()] {
         stack.policy(&policy).await;
     }
-    other_systems_promote_what_is_good_and_not_what_is_bad(&stack).await;
-    prometheus_judges(&stack).await;
+    tokio::join!(other_systems_promote_what_is_good_and_not_what_is_bad(&stack), prometheus_judges(&stack));
 
     // One is taken back by hand, and one is on its way all the time: pages and dashboards have something to show.
     stack.model("shown", &["modelsim-v1", "modelsim-v2"]).await;
@@ -67,13 +67,15 @@ async fn other_systems_promote_what_is_good_and_not_what_is_bad(stack: &Stack) {
         stack.model(model, &["modelsim-v1", candidate]).await;
         asked.push(users(model, 25.0));
     }
-    let outsider = Outsider::of(stack);
+    let outsider = Arc::new(Outsider::of(stack));
     outsider.publish("publish-1", "good", "2", "quick");
     outsider.post("post-1", "bad", "2", "quick");
-    assert_eq!(
-        (outsider.workflow("built", "2", "quick"), outsider.workflow("broken", "2", "quick")),
-        (Some(0), Some(2))
-    );
+    let workflow = |model| {
+        let outsider = Arc::clone(&outsider);
+        tokio::task::spawn_blocking(move || outsider.workflow(model, "2", "quick"))
+    };
+    let (built, broken) = tokio::join!(workflow("built"), workflow("broken"));
+    assert_eq!((built.unwrap(), broken.unwrap()), (Some(0), Some(2)));
     let ended = async |id| stack.ended(&rollout::RolloutId::of("/ci", id)).await;
     assert_eq!((ended("publish-1").await.as_str(), ended("post-1").await.as_str()), ("completed", "rolled_back"));
     for (model, version) in [("good", "2"), ("bad", "1"), ("built", "2"), ("broken", "1")] {

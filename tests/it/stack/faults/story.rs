@@ -141,7 +141,7 @@ impl Row {
 /// F18: without a reset it says that it hears nothing.
 async fn notices(stack: &Stack, service: &str) {
     let since = Instant::now();
-    while stack.form.compose(&["exec", "-T", service, "tidegate", "ready"]).status.success() {
+    while stack.form.within(service, "", &["tidegate", "ready"]).status.success() {
         assert!(since.elapsed() < NOTICED, "{service} still says that it is ready");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
