@@ -203,7 +203,8 @@ const STEPS: [&str; 4] = ["5% canary", "25% ramp", "50% ramp", "baking"];
 /// The limits of `llm-upgrade` at a pace that a test can wait for, with answers that are slow at a fifth of its time.
 fn upgrade() -> Value {
     let step = |name: &str, split: u32| json!({"name": name, "split": split, "dwell": "10s"});
-    json!({"class": "llm-upgrade", "name": "upgrade", "bake": "60s",
+    // Sixteen at once on a busy machine may need long until what is still good is known to be.
+    json!({"class": "llm-upgrade", "name": "upgrade", "bake": "60s", "inconclusive_budget": "3m",
         "steps": [step(STEPS[0], 5), step(STEPS[1], 25), step(STEPS[2], 50), {"name": "100% full rollout", "split": 100, "dwell": "0s"}],
         "checks": [{"metric": "p95_latency_ms", "rules": {"gte": 1000}}]})
 }
@@ -245,7 +246,7 @@ async fn each_metric_of_llm_upgrade_takes_a_version_back_in_each_step() {
             turns.push(turned(&house, model, step, turn));
         }
     }
-    let ends = tokio::time::timeout(Duration::from_secs(200), futures_util::future::join_all(turns)).await.unwrap();
+    let ends = tokio::time::timeout(Duration::from_secs(270), futures_util::future::join_all(turns)).await.unwrap();
     for (at, end) in ends.iter().enumerate() {
         let metric = METRICS[at / STEPS.len()].0;
         assert!(end.contains(&format!("\"rolled_back\" (\"breach: {metric} too high: ")), "{end}");
