@@ -17,6 +17,7 @@ mod outages;
 mod outside;
 mod plant;
 mod points;
+mod process;
 mod replicas;
 mod roles;
 mod setup;
@@ -24,7 +25,8 @@ mod stalled;
 mod story;
 mod twice;
 
-use plant::{Plant, command, secret};
+use plant::{Plant, secret};
+use process::command;
 
 /// Two model servers, the first of which serves.
 async fn served(house: &House) -> [Upstream; 2] {

@@ -8,7 +8,8 @@ use async_nats::jetstream::stream::Config;
 
 use serde_json::Value;
 
-use super::plant::{Plant, Process};
+use super::plant::Plant;
+use super::process::Process;
 use super::{served, steps};
 use crate::house::eventually;
 use crate::witness::Witness;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::stream::Config;
 use serde_json::{Value, json};
 
-use super::plant::{Plant, Process};
+use super::plant::Plant;
+use super::process::Process;
 use super::{served, steps};
 use crate::house::{House, LIMIT, eventually};
 use crate::witness::Witness;

@@ -79,7 +79,7 @@ async fn f10_all_are_told_to_end_under_load_and_leave_nothing_half_done() {
         tokio::time::sleep(Duration::from_millis(800)).await;
         // With exit code 0, within 10 s.
         plant.end(|_| true);
-        plant.processes.iter_mut().for_each(super::plant::Process::start_again);
+        plant.processes.iter_mut().for_each(super::process::Process::start_again);
         plant.until_ready().await;
         // Meanwhile there was no router.
         users.stop().await;

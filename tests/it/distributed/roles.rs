@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use super::plant::free_address;
+use super::process::free_address;
 use super::{command, secret};
 use crate::house::{LIMIT, binary};
 use crate::nats::Nats;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::plant::{Process, command, free_address};
+use super::process::{Process, command, free_address};
 use crate::house::eventually;
 use crate::nats::Nats;
 use servers::Postgres;
