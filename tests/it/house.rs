@@ -231,17 +231,8 @@ impl House {
         self.register(&format!("/v1/registry/{model}/versions"), &body).await;
     }
 
-    /// Registers something; a busy machine may need longer than the api waits for the registry's answer.
     async fn register(&self, path: &str, body: &Value) {
-        let since = Instant::now();
-        loop {
-            let (status, answer) = self.post(path, body).await;
-            match status {
-                200 | 201 => return,
-                503 if since.elapsed() < LIMIT => tokio::time::sleep(Duration::from_millis(100)).await,
-                _ => panic!("{path} answered {status} {answer}"),
-            }
-        }
+        registered(path, async || self.post(path, body).await).await;
     }
 
     /// Promotes and gives the rollout's id.
@@ -314,6 +305,18 @@ pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     while !holds().await {
         assert!(since.elapsed() < LIMIT, "in vain: {what}");
         tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Asks until something is registered; a busy machine may need longer than the api waits for the registry's answer.
+pub(crate) async fn registered(path: &str, ask: impl AsyncFn() -> (u16, Value)) {
+    let since = Instant::now();
+    loop {
+        match ask().await {
+            (200 | 201, _) => return,
+            (503, _) if since.elapsed() < LIMIT => tokio::time::sleep(ASK_AGAIN).await,
+            (status, said) => panic!("{path} answered {status} {said}"),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tidegate::load::{Load, LoadPlan};
 use super::SERVICES;
 use super::containers::{Form, ill};
 use crate::checker::{Server, rests, violations_of};
-use crate::house::eventually;
+use crate::house::{eventually, registered};
 use crate::notifying::outside::KEY;
 
 /// Whoever does not answer for so long is not there.
@@ -118,16 +118,8 @@ impl Stack {
         self.until(&format!("/v1/models/{name}"), |model| model["active"] == "1").await;
     }
 
-    /// Registers something; a busy machine may need longer than the api waits for the registry's answer.
     async fn register(&self, path: &str, body: &Value) {
-        let since = Instant::now();
-        loop {
-            match self.send(Method::POST, path, body).await {
-                (200 | 201, _) => return,
-                (503, _) if since.elapsed() < LIMIT => tokio::time::sleep(Duration::from_millis(200)).await,
-                (status, said) => panic!("{path} answered {status} {said}"),
-            }
-        }
+        registered(path, async || self.send(Method::POST, path, body).await).await;
     }
 
     /// Asks for a version as another system does: by a NATS publish, with its own nkey.
