@@ -113,7 +113,8 @@ async fn a_version_that_costs_too_much_goes_back() {
 async fn a_version_whose_answers_are_longer_by_posted_counts_goes_back() {
     let house = House::start();
     // Nobody says how many tokens an answer can have: the dearest are cut, wherever they are counted.
-    let policy = policy(&json!([{"metric": "tokens", "rules": {"max_relative_increase": 1.5}}]), &[]);
+    let checks = json!([{"metric": "tokens", "rules": {"max_relative_increase": 1.5}}]);
+    let policy = policy(&checks, &[("inconclusive_budget", json!("60s"))]);
     let outcome =
         |version: &str, tokens: u32| json!({"model": "chat", "version": version, "metric": "tokens", "value": tokens});
     let posted = |at: u32, is_capped: bool| {

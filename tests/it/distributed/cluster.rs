@@ -17,8 +17,12 @@ const STREAMS: [&str; 2] = ["TG_LOOP", "KV_tg_route"];
 
 /// Who leads a stream, once all three have all of it.
 async fn leader(server: &Server, stream: &str) -> String {
-    eventually(&format!("{stream} is kept thrice"), async || server.leader(stream).await.is_some()).await;
-    server.leader(stream).await.unwrap()
+    let leads = std::cell::OnceCell::new();
+    eventually(&format!("{stream} is kept thrice"), async || {
+        server.leader(stream).await.is_some_and(|name| leads.set(name).is_ok())
+    })
+    .await;
+    leads.into_inner().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
