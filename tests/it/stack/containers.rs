@@ -86,11 +86,13 @@ impl Form {
         Command::new("docker").args(asked).args(words).output().unwrap()
     }
 
-    /// Puts a new container into the place of a service's, with another address.
-    pub(super) fn replace(&self, service: &str) {
-        let before = self.container(service);
-        self.said(&["up", "-d", "--no-deps", "--force-recreate", service]);
-        assert_ne!(self.container(service), before);
+    /// Puts new containers into the places of services', with other addresses.
+    pub(super) fn replace(&self, services: &[&str]) {
+        let before: Vec<_> = services.iter().map(|service| self.container(service)).collect();
+        self.said(&[&["up", "-d", "--no-deps", "--force-recreate"], services].concat());
+        for (service, before) in services.iter().zip(before) {
+            assert_ne!(self.container(service), before);
+        }
     }
 
     /// Kills what runs in a service's container, from within: whoever starts it again is Docker, by itself.

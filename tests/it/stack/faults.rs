@@ -7,7 +7,7 @@ mod story;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use receiversim::Mood;
+use receiversim::{Mood, Receivers};
 
 use super::SERVICES;
 use super::life::Stack;
@@ -18,7 +18,7 @@ use story::{Fault, Row};
 const LONG: u64 = 30;
 
 /// Those of `./x test`: what is not seen without containers.
-fn telling() -> Vec<Fault> {
+pub(super) fn telling() -> Vec<Fault> {
     vec![
         Fault::new("router-a cut off beyond its lease", LONG, Deed::Cut("router-a")),
         Fault::new("nats emptied", 3, Deed::Emptied),
@@ -53,20 +53,15 @@ fn all() -> Vec<Fault> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_router_that_is_cut_off_an_emptied_bus_and_a_stack_that_was_down_cost_users_nothing() {
-    outlived(telling()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes half an hour: `./x soak`"]
 async fn whatever_happens_to_containers_costs_users_nothing_and_the_bad_one_is_taken_back() {
-    outlived(all()).await;
+    let (stack, receivers, _) = Stack::telling().await;
+    outlived(&stack, &receivers, &all()).await;
 }
 
-/// `TIDEGATE_FAULT` names one of them, or a part of its name.
+/// Afterwards everything is ended and read. `TIDEGATE_FAULT` names one of them, or a part of its name.
 #[expect(clippy::print_stdout, reason = "the table is what a run has to say")]
-async fn outlived(faults: Vec<Fault>) {
-    let (stack, receivers, _) = Stack::telling().await;
+pub(super) async fn outlived(stack: &Stack, receivers: &Receivers, faults: &[Fault]) {
     stack.policy(&story::policy()).await;
     let wanted = std::env::var("TIDEGATE_FAULT").unwrap_or_default();
     println!("{}", Row::HEAD);
@@ -75,13 +70,13 @@ async fn outlived(faults: Vec<Fault>) {
     let mut failed = Vec::new();
     for (number, fault) in faults.iter().enumerate() {
         // One that fails does not hide what becomes of the others.
-        match AssertUnwindSafe(fault.outlived_by(&stack, &receivers, number)).catch_unwind().await {
+        match AssertUnwindSafe(fault.outlived_by(stack, receivers, number)).catch_unwind().await {
             Ok(row) => println!("{row}"),
             Err(_) => {
                 println!("{:<40}  FAILED", fault.name);
                 failed.push(&fault.name);
                 // It may be over already.
-                let _ = AssertUnwindSafe(fault.ended(&stack, &receivers)).catch_unwind().await;
+                let _ = AssertUnwindSafe(fault.ended(stack, receivers)).catch_unwind().await;
             }
         }
     }

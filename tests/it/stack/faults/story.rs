@@ -28,7 +28,7 @@ pub(super) fn policy() -> Value {
 
 /// A fault, and how long it lasts.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(in crate::stack) struct Fault {
     pub(super) name: String,
     lasts: Duration,
     deed: Deed,
