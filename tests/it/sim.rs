@@ -31,6 +31,8 @@ use world::World;
 const LIMIT: Duration = Duration::from_secs(60);
 /// When it all begins.
 const BEGIN: At = At(1_800_000_000_000);
+/// Behind whatever else wants a processor.
+const NICEST: i32 = 19;
 /// Seeds of one test.
 const SEEDS: u64 = 1_000;
 /// So many faults a seed are the least, all in all.
@@ -108,6 +110,8 @@ async fn run(begun: &mut Begun, seed: u64) -> Run {
 /// Runs the seeds from `first` on, or the one that is named, on the processor of this number.
 async fn run_all(first: u64, processor: usize) {
     stay_on(processor);
+    // No clock of the machine is read here, so it takes what others leave.
+    rustix::process::nice(NICEST).unwrap();
     let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
     let only = number("TIDEGATE_SEED");
     let seeds = only.map_or(first..first + number("TIDEGATE_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
