@@ -53,7 +53,7 @@ pub use metrics::Metrics;
 pub use prometheus::{LabelName, Prometheus, PrometheusUrl};
 pub use promotion::{Chosen, Promotable, Refused, promotable};
 pub use roster::{ALIVE, Heartbeat, Roster};
-pub use run::{run, run_until, until_signal};
+pub use run::{block_on, run, run_until, until_signal};
 pub use say::{Outside, Stamped, pass_on, say_now};
 pub use secret::Secret;
 pub use services::Service;

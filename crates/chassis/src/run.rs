@@ -28,6 +28,9 @@ const DATABASE: &str = "TIDEGATE_DATABASE_URL_FILE";
 /// The wait before what must be there is looked for again.
 const AGAIN: BackOff = BackOff(Duration::from_millis(100), Duration::from_secs(5));
 
+/// A write that a thread has begun takes less.
+const THREADS_LIMIT: Duration = Duration::from_secs(1);
+
 /// Runs one service until it is told to stop: the whole of a `main.rs`.
 ///
 /// `TIDEGATE_NATS_URL` and `TIDEGATE_DATABASE_URL_FILE` say where the others meet, `TIDEGATE_ADMIN` is the address of the admin
@@ -42,14 +45,25 @@ pub fn run(service: &'static Service, serve: impl FnOnce(&Core)) -> ExitCode {
 pub fn run_until(main: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     // The client logs each of its events, and we log what they mean.
     start_logging("info,async_nats=warn");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(main)) {
+    match block_on(main) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs something on a runtime of its own. What it leaves behind in threads is not waited for: the name of a server that is gone can
+/// be looked up for ten seconds.
+///
+/// # Errors
+/// Its own, or that there is no runtime.
+pub fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(main);
+    runtime.shutdown_timeout(THREADS_LIMIT);
+    ended
 }
 
 async fn alone(service: &'static Service, serve: impl FnOnce(&Core)) -> anyhow::Result<()> {

@@ -33,9 +33,7 @@ pub fn run() -> ExitCode {
             return if is_refused { Exit::Usage } else { Exit::Done }.into();
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(dispatch(arguments)));
-    match done {
+    match chassis::block_on(dispatch(arguments)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             // A reader that left, such as `head`, has seen enough.
