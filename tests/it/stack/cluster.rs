@@ -18,7 +18,7 @@ async fn with_three_nats_servers_any_one_may_be_gone() {
         let id = stack.promote("good", version, "quick", &format!("without-{server}")).await;
         assert_eq!(stack.ended(&id).await, "completed", "without {server}");
         stack.form.said(&["start", server]);
-        stack.until_healthy().await;
+        stack.until_ready().await;
     }
     let report = asked.stop().await;
     assert_eq!(report.failed_by_us, 0, "{:?}", report.failures);

@@ -145,6 +145,23 @@ pub(super) fn ill() -> Vec<String> {
     listed.lines().filter(|line| is_ill(line)).map(str::to_owned).collect()
 }
 
+/// The containers that are on a network of the stack, each with its address there.
+pub(super) fn addresses(network: &str) -> Vec<(String, String)> {
+    let form = "{{range .Containers}}{{.Name}} {{.IPv4Address}}\n{{end}}";
+    let listed = docker(&["network", "inspect", "--format", form, &of_stack(network)]);
+    let of = |line: &str| {
+        let (name, address) = line.split_once(' ')?;
+        Some((name.to_owned(), address.split('/').next()?.to_owned()))
+    };
+    listed.lines().filter_map(of).collect()
+}
+
+/// Which service of Compose this container is one of, by its name: `tidegate-tests_api_1`, or with hyphens alone.
+pub(super) fn service_of(container: &str) -> &str {
+    let name = container.trim_start_matches(PROJECT).trim_start_matches(['-', '_']);
+    name.rsplit_once(['-', '_']).map_or(name, |(service, _)| service)
+}
+
 fn is_ill(status: &str) -> bool {
     ["(health: starting)", "(unhealthy)", "Restarting", "Created", "Paused", "Dead"]
         .iter()

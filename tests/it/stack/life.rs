@@ -11,7 +11,7 @@ use store::Store;
 use tidegate::load::{Load, LoadPlan};
 
 use super::SERVICES;
-use super::containers::{Form, ill};
+use super::containers::{Form, addresses, ill, service_of};
 use crate::checker::{Server, rests, violations_of};
 use crate::house::{eventually, registered};
 use crate::notifying::outside::KEY;
@@ -24,6 +24,7 @@ pub(super) struct Stack {
     pub(super) client: reqwest::Client,
     pub(super) form: Form,
     key: String,
+    since: Instant,
     /// Other systems, once one has spoken.
     outside: tokio::sync::OnceCell<jetstream::Context>,
 }
@@ -31,12 +32,12 @@ pub(super) struct Stack {
 impl Stack {
     /// Starts everything from nothing but these secrets of receivers, and says how long that took.
     pub(super) async fn up(form: Form, secrets: &[(&str, &str)]) -> (Self, Duration) {
-        form.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "5"]);
+        form.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "1"]);
         secrets.iter().for_each(|(of, secret)| form.keep(of, secret));
         let since = Instant::now();
         form.said(&["up", "-d"]);
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        let mut stack = Self { client, form, key: String::new(), outside: tokio::sync::OnceCell::new() };
+        let mut stack = Self { client, form, key: String::new(), since, outside: tokio::sync::OnceCell::new() };
         stack.until_healthy().await;
         let took = since.elapsed();
         stack.key = stack.form.said(&["exec", "-T", "api", "cat", "/run/tidegate/admin-key"]);
@@ -56,6 +57,46 @@ impl Stack {
         &self.key
     }
 
+    /// Says what has happened, and how long after the start.
+    #[expect(clippy::print_stdout, reason = "what takes the time is what a run has to say")]
+    pub(super) fn tell(&self, what: &str) {
+        println!("{:>6.1} s  {what}", self.since.elapsed().as_secs_f64());
+    }
+
+    /// Until every service says that it is ready, and everything else is well. Docker asks each five seconds only.
+    pub(super) async fn until_ready(&self) {
+        let since = Instant::now();
+        loop {
+            let late = self.not_ready().await;
+            if late.is_empty() {
+                return;
+            }
+            assert!(since.elapsed() < LIMIT, "{late:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn not_ready(&self) -> Vec<String> {
+        let is_ours = |container: &str| SERVICES.contains(&service_of(container));
+        let mut late: Vec<String> =
+            ill().into_iter().filter(|line| !line.split(' ').next().is_some_and(is_ours)).collect();
+        let there = addresses("control");
+        for service in SERVICES {
+            let of: Vec<_> = there.iter().filter(|(name, _)| service_of(name) == service).collect();
+            if of.is_empty() {
+                late.push(format!("{service} is not there"));
+            }
+            for (name, address) in of {
+                let asked = self.client.get(format!("http://{address}:7090/readyz")).timeout(Duration::from_secs(1));
+                if !asked.send().await.is_ok_and(|answer| answer.status().is_success()) {
+                    late.push(format!("{name} is not ready"));
+                }
+            }
+        }
+        late
+    }
+
+    /// Until Docker says so.
     pub(super) async fn until_healthy(&self) {
         let since = Instant::now();
         loop {
@@ -201,7 +242,7 @@ impl Drop for Stack {
             let logs = self.form.compose(&["logs", "--tail", "15", "--no-color"]);
             print_all(&String::from_utf8_lossy(&logs.stdout));
         }
-        self.form.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "5"]);
+        self.form.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "1"]);
     }
 }
 

@@ -45,7 +45,7 @@ async fn a_database_of_an_earlier_hour_is_followed_by_all_and_users_notice_nothi
     }
     tokio::time::sleep(FORGETS.saturating_sub(since.elapsed())).await;
     stack.form.said(&["up", "-d"]);
-    stack.until_healthy().await;
+    stack.until_ready().await;
 
     assert_eq!(stack.read("/v1/models/good").await["active"], "2");
     eventually("users have the version of the backup again", async || asked_once(&stack, "good").await == "2").await;

@@ -21,7 +21,7 @@ const RATE: f64 = 20.0;
 
 /// With a lease that a fault can outlast.
 pub(super) fn policy() -> Value {
-    json!({"name": "watched", "tick": "5s", "warmup": "0s", "inconclusive_budget": "90s", "lease": "20s",
+    json!({"name": "watched", "tick": "5s", "warmup": "0s", "inconclusive_budget": "90s", "lease": "15s",
         "steps": [{"split": 25, "dwell": "10s"}, {"split": 100, "dwell": "0s"}],
         "checks": [{"metric": "error_rate", "rules": {"gte": 0.2}, "min_samples": 20, "interval": "5s", "window": "step"}]})
 }
@@ -62,8 +62,8 @@ impl Fault {
         Self { name: name.into(), lasts: Duration::from_secs(lasts_s), deed }
     }
 
-    pub(super) async fn outlived_by(&self, stack: &Stack, receivers: &Receivers, number: usize) -> Row {
-        let models = [format!("good-{number}"), format!("bad-{number}")];
+    pub(super) async fn outlived_by(&self, stack: &Stack, receivers: &Receivers) -> Row {
+        let models = ["good", "bad"].map(|kind| self.name.replace([' ', ','], "-") + "-" + kind);
         stack.model(&models[0], &["modelsim-v1", "modelsim-v2"]).await;
         stack.model(&models[1], &["modelsim-v1", "turning"]).await;
         let asking = || models.each_ref().map(|model| users(model, RATE));
@@ -80,6 +80,7 @@ impl Fault {
         } else {
             stack.turn("turning", &json!({"error_rate": 0.6})).await;
         }
+        stack.tell(&format!("{} begins", self.name));
         self.deed.begin(stack, receivers);
         let since = Instant::now();
         match self.deed {
@@ -93,8 +94,9 @@ impl Fault {
         tokio::time::sleep(self.lasts.saturating_sub(since.elapsed())).await;
         self.deed.end(stack, receivers);
         let since = Instant::now();
-        stack.until_healthy().await;
+        stack.until_ready().await;
         row.healthy_after = since.elapsed();
+        stack.tell("all are ready again");
         if self.deed.shuts() {
             asked = asking();
             stack.turn("turning", &json!({"error_rate": 0.6})).await;
@@ -102,6 +104,7 @@ impl Fault {
         assert!(row.healthy_after < RECOVERY, "{}: healthy after {:?}", self.name, row.healthy_after);
         let ended = [stack.ended(&live[0]).await, stack.ended(&live[1]).await];
         row.ended_after = since.elapsed();
+        stack.tell("both rollouts have ended");
         assert_eq!(ended, ["completed", "rolled_back"], "{}", self.name);
         row.add(asked).await;
         assert!(row.failed_by_us <= self.deed.users_may_lose(), "{}: users lost {}", self.name, row.failed_by_us);
@@ -113,7 +116,7 @@ impl Fault {
     /// Ends it, whatever became of its story.
     pub(super) async fn ended(&self, stack: &Stack, receivers: &Receivers) {
         self.deed.end(stack, receivers);
-        stack.until_healthy().await;
+        stack.until_ready().await;
         stack.turn("turning", &json!({"error_rate": 0.0})).await;
     }
 
