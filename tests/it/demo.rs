@@ -4,7 +4,15 @@ use std::process::Command;
 
 use crate::house::binary;
 
+/// Side by side, beside what leaves them the machine: they measure time.
 #[test]
+fn both_scenarios_end_as_they_should() {
+    std::thread::scope(|both| {
+        both.spawn(a_candidate_that_never_answers_is_taken_back_by_the_age_of_its_requests);
+        both.spawn(the_good_version_is_promoted_and_the_bad_one_taken_back);
+    });
+}
+
 fn a_candidate_that_never_answers_is_taken_back_by_the_age_of_its_requests() {
     let out = Command::new(binary()).args(["demo", "--scenario", "hang"]).output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
@@ -14,8 +22,7 @@ fn a_candidate_that_never_answers_is_taken_back_by_the_age_of_its_requests() {
     }
 }
 
-#[test]
-fn the_demo_promotes_the_good_version_and_takes_the_bad_one_back() {
+fn the_good_version_is_promoted_and_the_bad_one_taken_back() {
     let began = std::time::Instant::now();
     let out = Command::new(binary()).arg("demo").output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
