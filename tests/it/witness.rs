@@ -1,5 +1,5 @@
 //! Looks from outside while a tidegate is killed and started again: what each answer said it came from, and the generation that
-//! the router serves, twenty times a second (I5, I6, I12).
+//! the router serves, ten times a second (I5, I6, I12).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::checker::{stories, stories_of};
 use crate::house::House;
 
 /// A look at the router.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// So many of them come with a look at the rollouts, which is a long answer.
-const LOOKS_WITH_ENDS: usize = 5;
+const LOOKS_WITH_ENDS: usize = 3;
 /// One that is held answers nothing.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// A process knows the hour from its start on; two of them agree to this much.

@@ -20,14 +20,14 @@ const LONG: u64 = 30;
 /// Two of those of `./x test`: what is not seen without containers.
 pub(super) fn telling() -> Vec<Fault> {
     vec![
-        Fault::new("router-a cut off beyond its lease", 20, Deed::Cut("router-a")),
-        Fault::new("nats emptied", 3, Deed::Emptied),
+        Fault::new("router-a cut off beyond its lease", 18, Deed::Cut("router-a")),
+        Fault::new("nats emptied", 1, Deed::Emptied),
     ]
 }
 
 /// The third one.
 pub(super) fn down_and_up() -> Vec<Fault> {
-    vec![Fault::new("the whole stack down and up", 3, Deed::DownAndUp)]
+    vec![Fault::new("the whole stack down and up", 1, Deed::DownAndUp)]
 }
 
 /// All of them.

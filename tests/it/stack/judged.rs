@@ -32,5 +32,5 @@ pub(super) fn from_prometheus() -> Value {
         check["window"] = json!("step");
     }
     json!({"name": "from-prometheus", "tick": "5s", "warmup": "0s", "inconclusive_budget": "60s",
-        "steps": [{"split": 50, "dwell": "10s"}, {"split": 100, "dwell": "0s"}], "checks": checks})
+        "steps": [{"split": 50, "dwell": "5s"}, {"split": 100, "dwell": "0s"}], "checks": checks})
 }

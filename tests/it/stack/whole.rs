@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use rollout::RolloutId;
 use serde_json::{Value, json};
 use tidegate::load::Load;
@@ -63,13 +64,12 @@ fn only_the_notifier_has_a_way_out(stack: &Stack) {
 /// By a publish, by a POST, and by a workflow that waits: what they run is what `docs/drive` shows.
 async fn other_systems_promote_what_is_good_and_not_what_is_bad(stack: &Stack) {
     stack.turn("turning", &json!({"error_rate": 0.6})).await;
-    let mut asked = Vec::new();
-    for (model, candidate) in
-        [("good", "modelsim-v2"), ("bad", "turning"), ("built", "modelsim-v2"), ("broken", "turning")]
-    {
+    let models = [("good", "modelsim-v2"), ("bad", "turning"), ("built", "modelsim-v2"), ("broken", "turning")];
+    let asked = join_all(models.map(async |(model, candidate)| {
         stack.model(model, &["modelsim-v1", candidate]).await;
-        asked.push(users(model, 25.0));
-    }
+        users(model, 25.0)
+    }))
+    .await;
     let outsider = Arc::new(Outsider::of(stack));
     outsider.publish("publish-1", "good", "2", "quick");
     outsider.post("post-1", "bad", "2", "quick");
@@ -111,7 +111,7 @@ async fn dashboards_show_something(stack: &Stack) {
 async fn prometheus_judges(stack: &Stack) {
     stack.model("reranker", &["modelsim-v1", "modelsim-v2"]).await;
     let asked = users("reranker", 80.0);
-    stack.turn("modelsim-v2", &json!({"slow_share": 0.12, "slow_median_ms": 450})).await;
+    stack.turn("modelsim-v2", &json!({"slow_share": 0.2, "slow_median_ms": 450})).await;
     let bimodal = stack.promote("reranker", "2", "from-prometheus", "bimodal").await;
     assert_eq!(stack.ended(&bimodal).await, "rolled_back");
     let checks = stack.rollout(&bimodal, |_| true).await["verdict"]["checks"].take();
@@ -139,14 +139,16 @@ async fn everything_is_replaced_and_nobody_notices(stack: &Stack) {
     stack.tell(&format!("{requests} requests while everything was replaced, none failed by us"));
 }
 
-/// Each is killed, the servers too, while another rollout is on its way: it ends as it should.
+/// All are killed at once, the servers too, while another rollout is on its way: it ends as it should.
 async fn everything_is_killed_and_comes_back_alone(stack: &Stack) {
     let asked = users("good", 50.0);
     let again = stack.promote("good", "2", "quick", "killed").await;
     let servers = ["nats", "postgres", "prometheus"];
-    for service in SERVICES.iter().filter(|service| **service != "router-b").chain(&servers) {
-        stack.form.kill(service);
-    }
+    std::thread::scope(|kills| {
+        for service in SERVICES.iter().filter(|service| **service != "router-b").chain(&servers) {
+            kills.spawn(|| stack.form.kill(service));
+        }
+    });
     let since = Instant::now();
     stack.until_ready().await;
     stack.tell(&format!("all ready {:.1} s after the last kill", since.elapsed().as_secs_f64()));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use receiversim::{Place, Receivers};
 use rollout::RolloutId;
 use serde_json::{Value, json};
@@ -64,16 +65,18 @@ impl Fault {
 
     pub(super) async fn outlived_by(&self, stack: &Stack, receivers: &Receivers) -> Row {
         let models = ["good", "bad"].map(|kind| self.name.replace([' ', ','], "-") + "-" + kind);
-        stack.model(&models[0], &["modelsim-v1", "modelsim-v2"]).await;
-        stack.model(&models[1], &["modelsim-v1", "turning"]).await;
+        tokio::join!(
+            stack.model(&models[0], &["modelsim-v1", "modelsim-v2"]),
+            stack.model(&models[1], &["modelsim-v1", "turning"])
+        );
         let asking = || models.each_ref().map(|model| users(model, RATE));
         let (mut asked, mut row) = (asking(), self.row());
-        let mut live = Vec::new();
-        for model in &models {
+        let live = models.each_ref().map(async |model| {
             let id = stack.promote(model, "2", "watched", &format!("{}-{model}", std::process::id())).await;
             stack.rollout(&id, |rollout| rollout["stage"] == "observing").await;
-            live.push(id);
-        }
+            id
+        });
+        let live = join_all(live).await;
         if self.deed.shuts() {
             row.add(asked).await;
             asked = models.each_ref().map(|model| users(model, 0.0));
