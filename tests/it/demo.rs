@@ -6,7 +6,7 @@ use crate::house::binary;
 
 /// Side by side, beside what leaves them the machine: they measure time.
 #[test]
-fn both_scenarios_end_as_they_should() {
+fn the_demo_promotes_the_good_version_and_takes_the_bad_one_and_the_one_that_hangs_back() {
     std::thread::scope(|both| {
         both.spawn(a_candidate_that_never_answers_is_taken_back_by_the_age_of_its_requests);
         both.spawn(the_good_version_is_promoted_and_the_bad_one_taken_back);

@@ -227,12 +227,18 @@ async fn turned(house: &House, model: String, step: &str, turn: Turn) -> String 
             rollout["stage"] == "observing" && current == Some(&json!(step))
         }
     };
+    let is_over = |rollout: &Value| rollout["stage"] == "rolled_back" || rollout["stage"] == "completed";
     // Sixteen at once on a busy machine take their time; whoever waits for all of them has the bound.
-    while !is_there(&house.get(&format!("/v1/rollouts/{id}")).await.1) {
+    let until = async |holds: &dyn Fn(&Value) -> bool| loop {
+        let rollout = house.get(&format!("/v1/rollouts/{id}")).await.1;
+        if holds(&rollout) {
+            return rollout;
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    };
+    until(&is_there).await;
     turn(&two);
-    let ended = house.ended(&id).await;
+    let ended = until(&is_over).await;
     traffic.stop().await;
     format!("{model}: {} ({})", ended["stage"], ended["reason"])
 }

@@ -28,7 +28,7 @@ const DATABASE: &str = "TIDEGATE_DATABASE_URL_FILE";
 /// The wait before what must be there is looked for again.
 const AGAIN: BackOff = BackOff(Duration::from_millis(100), Duration::from_secs(5));
 
-/// A write that a thread has begun takes less.
+/// For what a thread has begun. Whoever needs a write has waited for it before.
 const THREADS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs one service until it is told to stop: the whole of a `main.rs`.
@@ -54,8 +54,8 @@ pub fn run_until(main: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     }
 }
 
-/// Runs something on a runtime of its own. What it leaves behind in threads is not waited for: the name of a server that is gone can
-/// be looked up for ten seconds.
+/// Runs something on a runtime of its own. What it leaves behind in threads has one second: the name of a server that is gone can be
+/// looked up for ten.
 ///
 /// # Errors
 /// Its own, or that there is no runtime.

@@ -138,28 +138,26 @@ pub(super) fn of_stack(name: &str) -> String {
     format!("{PROJECT}_{name}")
 }
 
-/// The containers of the stack that are not well, each with its status.
+/// The services with a container that is not well, each with its status.
 pub(super) fn ill() -> Vec<String> {
-    let filter = format!("label=com.docker.compose.project={PROJECT}");
-    let listed = docker(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}} {{.Status}}"]);
+    let form = "{{.Label \"com.docker.compose.service\"}} {{.Status}}";
+    let listed = docker(&["ps", "--all", "--filter", &of_project(), "--format", form]);
     listed.lines().filter(|line| is_ill(line)).map(str::to_owned).collect()
 }
 
-/// The containers that are on a network of the stack, each with its address there.
+/// Where the containers that run are on a network of the stack, each after its service.
 pub(super) fn addresses(network: &str) -> Vec<(String, String)> {
-    let form = "{{range .Containers}}{{.Name}} {{.IPv4Address}}\n{{end}}";
-    let listed = docker(&["network", "inspect", "--format", form, &of_stack(network)]);
-    let of = |line: &str| {
-        let (name, address) = line.split_once(' ')?;
-        Some((name.to_owned(), address.split('/').next()?.to_owned()))
-    };
-    listed.lines().filter_map(of).collect()
+    let address =
+        format!("{{{{with index .NetworkSettings.Networks \"{}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}", of_stack(network));
+    let form = format!("{{{{index .Config.Labels \"com.docker.compose.service\"}}}} {address}");
+    let ids = docker(&["ps", "--quiet", "--filter", &of_project()]);
+    let listed = docker(&["inspect", "--format", &form].into_iter().chain(ids.lines()).collect::<Vec<_>>());
+    let of = |line: &str| line.split_once(' ').map(|(service, address)| (service.to_owned(), address.to_owned()));
+    listed.lines().filter_map(of).filter(|(_, address)| !address.is_empty()).collect()
 }
 
-/// Which service of Compose this container is one of, by its name: `tidegate-tests_api_1`, or with hyphens alone.
-pub(super) fn service_of(container: &str) -> &str {
-    let name = container.trim_start_matches(PROJECT).trim_start_matches(['-', '_']);
-    name.rsplit_once(['-', '_']).map_or(name, |(service, _)| service)
+fn of_project() -> String {
+    format!("label=com.docker.compose.project={PROJECT}")
 }
 
 fn is_ill(status: &str) -> bool {

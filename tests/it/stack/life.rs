@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, jetstream};
+use futures_util::future::join_all;
 use receiversim::Receivers;
 use reqwest::Method;
 use rollout::RolloutId;
@@ -11,7 +12,7 @@ use store::Store;
 use tidegate::load::{Load, LoadPlan};
 
 use super::SERVICES;
-use super::containers::{Form, addresses, ill, service_of};
+use super::containers::{Form, addresses, ill};
 use crate::checker::{Server, rests, violations_of};
 use crate::house::{eventually, registered};
 use crate::notifying::outside::KEY;
@@ -63,7 +64,8 @@ impl Stack {
         println!("{:>6.1} s  {what}", self.since.elapsed().as_secs_f64());
     }
 
-    /// Until every service says that it is ready, and everything else is well. Docker asks each five seconds only.
+    /// Until every service says that it is ready, and everything else is well. Docker asks each five seconds only; HAProxy may not
+    /// know it yet.
     pub(super) async fn until_ready(&self) {
         let since = Instant::now();
         loop {
@@ -77,23 +79,29 @@ impl Stack {
     }
 
     async fn not_ready(&self) -> Vec<String> {
-        let is_ours = |container: &str| SERVICES.contains(&service_of(container));
-        let mut late: Vec<String> =
-            ill().into_iter().filter(|line| !line.split(' ').next().is_some_and(is_ours)).collect();
+        let is_ours = |line: &String| SERVICES.contains(&line.split(' ').next().unwrap());
+        let mut late: Vec<String> = ill().into_iter().filter(|line| !is_ours(line)).collect();
         let there = addresses("control");
-        for service in SERVICES {
-            let of: Vec<_> = there.iter().filter(|(name, _)| service_of(name) == service).collect();
-            if of.is_empty() {
-                late.push(format!("{service} is not there"));
-            }
-            for (name, address) in of {
-                let asked = self.client.get(format!("http://{address}:7090/readyz")).timeout(Duration::from_secs(1));
-                if !asked.send().await.is_ok_and(|answer| answer.status().is_success()) {
-                    late.push(format!("{name} is not ready"));
-                }
-            }
-        }
+        let is_missing = |service: &&str| there.iter().all(|(name, _)| name != service);
+        late.extend(SERVICES.into_iter().filter(is_missing).map(|service| format!("{service} is not there")));
+        let asked = there.iter().filter(|(service, _)| SERVICES.contains(&service.as_str()));
+        let answers = join_all(asked.map(async |(service, address)| {
+            let asked = self.client.get(format!("http://{address}:7090/readyz")).timeout(Duration::from_secs(1));
+            let is_ready = asked.send().await.is_ok_and(|answer| answer.status().is_success());
+            (!is_ready).then(|| format!("{service} is not ready"))
+        }));
+        late.extend(answers.await.into_iter().flatten());
         late
+    }
+
+    /// Until users of a model are answered.
+    pub(super) async fn until_served(&self, model: &str) {
+        eventually("users are answered", async || {
+            let asked =
+                self.client.post(format!("http://127.0.0.1:7080/{model}/predict")).json(&json!({"text": "hello"}));
+            asked.send().await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
     }
 
     /// Until Docker says so.

@@ -47,7 +47,7 @@ async fn a_database_of_an_earlier_hour_is_followed_by_all_and_users_notice_nothi
     stack.form.said(&["up", "-d"]);
     stack.until_ready().await;
 
-    assert_eq!(stack.read("/v1/models/good").await["active"], "2");
+    stack.until("/v1/models/good", |model| model["active"] == "2").await;
     eventually("users have the version of the backup again", async || asked_once(&stack, "good").await == "2").await;
     stack.rolls_back(&live).await;
     for load in asked {

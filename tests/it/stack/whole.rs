@@ -1,5 +1,5 @@
-//! Started, driven by other systems, judged from Prometheus, looked at, replaced and killed, cut off, emptied and started anew: one story
-//! of one stack, since the start alone takes half a minute.
+//! Started, driven by other systems, judged from Prometheus, looked at, cut off, emptied, replaced, killed and started anew: one story of
+//! one stack, since a start and an end take half a minute.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use rollout::RolloutId;
 use serde_json::{Value, json};
 use tidegate::load::Load;
 
-use super::containers::{docker, ill};
+use super::containers::docker;
 use super::driving::Outsider;
 use super::life::{Stack, users};
 use super::{SERVICES, dashboards, faults, judged};
@@ -39,13 +39,14 @@ async fn the_stack_comes_up_rolls_out_and_back_and_outlives_whatever_is_killed_o
         prometheus_judges(&stack)
     );
     // No service is started anew meanwhile, so what was counted since the start is scraped twice.
-    let telling = faults::telling();
-    tokio::join!(dashboards_show_something(&stack), faults::outlived(&stack, &receivers, &telling));
+    let [cut, emptied, down] = faults::telling();
+    let faults = [cut, emptied];
+    tokio::join!(dashboards_show_something(&stack), faults::outlived(&stack, &receivers, &faults));
     everything_is_replaced_and_nobody_notices(&stack).await;
     everything_is_killed_and_comes_back_alone(&stack).await;
     stack.rolls_back(&live).await;
     eventually("no message is parked", async || stack.read("/v1/parked").await["items"] == json!([])).await;
-    faults::outlived(&stack, &receivers, &faults::down_and_up()).await;
+    faults::outlived(&stack, &receivers, &[down]).await;
     faults::nothing_is_wrong(&stack).await;
 }
 
@@ -71,8 +72,12 @@ async fn other_systems_promote_what_is_good_and_not_what_is_bad(stack: &Stack) {
     }))
     .await;
     let outsider = Arc::new(Outsider::of(stack));
-    outsider.publish("publish-1", "good", "2", "quick");
-    outsider.post("post-1", "bad", "2", "quick");
+    let speaking = Arc::clone(&outsider);
+    let spoken = tokio::task::spawn_blocking(move || {
+        speaking.publish("publish-1", "good", "2", "quick");
+        speaking.post("post-1", "bad", "2", "quick");
+    });
+    spoken.await.unwrap();
     let workflow = |model| {
         let outsider = Arc::clone(&outsider);
         tokio::task::spawn_blocking(move || outsider.workflow(model, "2", "quick"))
@@ -131,7 +136,12 @@ async fn everything_is_replaced_and_nobody_notices(stack: &Stack) {
     let again = stack.promote("good", "1", "quick", "replaced").await;
     for services in [&SERVICES[..6], &SERVICES[6..7], &SERVICES[7..8], &SERVICES[8..]] {
         stack.form.replace(services);
-        stack.until_ready().await;
+        if services == ["router-a"] {
+            // HAProxy may not know one that is ready only just, and there must be one that it knows.
+            stack.until_healthy().await;
+        } else {
+            stack.until_ready().await;
+        }
         stack.tell(&format!("replaced: {}", services.join(", ")));
     }
     assert_eq!(stack.ended(&again).await, "completed");
@@ -152,7 +162,7 @@ async fn everything_is_killed_and_comes_back_alone(stack: &Stack) {
     let since = Instant::now();
     stack.until_ready().await;
     stack.tell(&format!("all ready {:.1} s after the last kill", since.elapsed().as_secs_f64()));
-    assert!(since.elapsed() < RECOVERY, "{:?}", ill());
+    assert!(since.elapsed() < RECOVERY, "{:?}", since.elapsed());
     assert_eq!(stack.ended(&again).await, "completed");
     let killed = asked.stop().await;
     stack.tell(&format!(

@@ -40,21 +40,21 @@ pub(super) struct Row {
     name: String,
     requests: u64,
     failed_by_us: u64,
-    healthy_after: Duration,
+    ready_after: Duration,
     ended_after: Duration,
     triggers: usize,
 }
 
 impl Row {
     pub(super) const HEAD: &'static str =
-        "FAULT                                     REQUESTS  FAILED  HEALTHY AFTER  ENDED AFTER  PAGES";
+        "FAULT                                     REQUESTS  FAILED    READY AFTER  ENDED AFTER  PAGES";
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (healthy, ended) = (self.healthy_after.as_secs_f64(), self.ended_after.as_secs_f64());
+        let (ready, ended) = (self.ready_after.as_secs_f64(), self.ended_after.as_secs_f64());
         let Self { name, requests, failed_by_us, triggers, .. } = self;
-        write!(f, "{name:<40}  {requests:>8}  {failed_by_us:>6}  {healthy:>11.1} s  {ended:>9.1} s  {triggers:>5}")
+        write!(f, "{name:<40}  {requests:>8}  {failed_by_us:>6}  {ready:>11.1} s  {ended:>9.1} s  {triggers:>5}")
     }
 }
 
@@ -98,13 +98,16 @@ impl Fault {
         self.deed.end(stack, receivers);
         let since = Instant::now();
         stack.until_ready().await;
-        row.healthy_after = since.elapsed();
+        row.ready_after = since.elapsed();
         stack.tell("all are ready again");
         if self.deed.shuts() {
+            for model in &models {
+                stack.until_served(model).await;
+            }
             asked = asking();
             stack.turn("turning", &json!({"error_rate": 0.6})).await;
         }
-        assert!(row.healthy_after < RECOVERY, "{}: healthy after {:?}", self.name, row.healthy_after);
+        assert!(row.ready_after < RECOVERY, "{}: ready after {:?}", self.name, row.ready_after);
         let ended = [stack.ended(&live[0]).await, stack.ended(&live[1]).await];
         row.ended_after = since.elapsed();
         stack.tell("both rollouts have ended");
@@ -126,7 +129,7 @@ impl Fault {
     fn row(&self) -> Row {
         let none = Duration::ZERO;
         let name = self.name.clone();
-        Row { name, requests: 0, failed_by_us: 0, healthy_after: none, ended_after: none, triggers: 0 }
+        Row { name, requests: 0, failed_by_us: 0, ready_after: none, ended_after: none, triggers: 0 }
     }
 }
 
