@@ -139,10 +139,10 @@ pub(super) fn of_stack(name: &str) -> String {
 }
 
 /// The services with a container that is not well, each with its status.
-pub(super) fn ill() -> Vec<String> {
+pub(super) fn ill() -> Vec<(String, String)> {
     let form = "{{.Label \"com.docker.compose.service\"}} {{.Status}}";
     let listed = docker(&["ps", "--all", "--filter", &of_project(), "--format", form]);
-    listed.lines().filter(|line| is_ill(line)).map(str::to_owned).collect()
+    listed.lines().filter(|line| is_ill(line)).filter_map(of_service).collect()
 }
 
 /// Where the containers that run are on a network of the stack, each after its service.
@@ -152,8 +152,12 @@ pub(super) fn addresses(network: &str) -> Vec<(String, String)> {
     let form = format!("{{{{index .Config.Labels \"com.docker.compose.service\"}}}} {address}");
     let ids = docker(&["ps", "--quiet", "--filter", &of_project()]);
     let listed = docker(&["inspect", "--format", &form].into_iter().chain(ids.lines()).collect::<Vec<_>>());
-    let of = |line: &str| line.split_once(' ').map(|(service, address)| (service.to_owned(), address.to_owned()));
-    listed.lines().filter_map(of).filter(|(_, address)| !address.is_empty()).collect()
+    listed.lines().filter_map(of_service).filter(|(_, address)| !address.is_empty()).collect()
+}
+
+/// A service, and what a line says of it.
+fn of_service(line: &str) -> Option<(String, String)> {
+    line.split_once(' ').map(|(service, said)| (service.to_owned(), said.to_owned()))
 }
 
 fn of_project() -> String {

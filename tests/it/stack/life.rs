@@ -67,28 +67,27 @@ impl Stack {
     /// Until every service says that it is ready, and everything else is well. Docker asks each five seconds only; HAProxy may not
     /// know it yet.
     pub(super) async fn until_ready(&self) {
-        let since = Instant::now();
-        loop {
-            let late = self.not_ready().await;
-            if late.is_empty() {
-                return;
-            }
-            assert!(since.elapsed() < LIMIT, "{late:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        until_none(async || self.not_ready().await).await;
     }
 
-    async fn not_ready(&self) -> Vec<String> {
-        let is_ours = |line: &String| SERVICES.contains(&line.split(' ').next().unwrap());
-        let mut late: Vec<String> = ill().into_iter().filter(|line| !is_ours(line)).collect();
+    /// Until Docker says so.
+    pub(super) async fn until_healthy(&self) {
+        until_none(async || ill()).await;
+    }
+
+    async fn not_ready(&self) -> Vec<(String, String)> {
+        let mut late = ill();
+        late.retain(|(service, _)| !SERVICES.contains(&service.as_str()));
         let there = addresses("control");
         let is_missing = |service: &&str| there.iter().all(|(name, _)| name != service);
-        late.extend(SERVICES.into_iter().filter(is_missing).map(|service| format!("{service} is not there")));
+        late.extend(
+            SERVICES.into_iter().filter(is_missing).map(|service| (service.to_owned(), "is not there".to_owned())),
+        );
         let asked = there.iter().filter(|(service, _)| SERVICES.contains(&service.as_str()));
         let answers = join_all(asked.map(async |(service, address)| {
             let asked = self.client.get(format!("http://{address}:7090/readyz")).timeout(Duration::from_secs(1));
             let is_ready = asked.send().await.is_ok_and(|answer| answer.status().is_success());
-            (!is_ready).then(|| format!("{service} is not ready"))
+            (!is_ready).then(|| (service.clone(), "is not ready".to_owned()))
         }));
         late.extend(answers.await.into_iter().flatten());
         late
@@ -102,19 +101,6 @@ impl Stack {
             asked.send().await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
-    }
-
-    /// Until Docker says so.
-    pub(super) async fn until_healthy(&self) {
-        let since = Instant::now();
-        loop {
-            let ill = ill();
-            if ill.is_empty() {
-                return;
-            }
-            assert!(since.elapsed() < LIMIT, "{ill:?}");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
@@ -237,6 +223,19 @@ impl Stack {
         let wrong = violations_of(&store, Some(&server)).await;
         store.close().await;
         wrong
+    }
+}
+
+/// Asks until nothing is late any more: services, each with what is wrong.
+async fn until_none(late: impl AsyncFn() -> Vec<(String, String)>) {
+    let since = Instant::now();
+    loop {
+        let late = late().await;
+        if late.is_empty() {
+            return;
+        }
+        assert!(since.elapsed() < LIMIT, "{late:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
